@@ -53,6 +53,9 @@ func (v *validation) service(s *Service) {
 	if len(s.Reactions) == 0 && len(s.Routes) == 0 {
 		v.fault("%s: it hears nothing and serves nothing; declare Reactions or Routes", s.Name)
 	}
+	for _, err := range settingFaults(s) {
+		v.fault("%s: %w", s.Name, err)
+	}
 	for _, e := range s.emits() {
 		v.domain(s.Name, e.Domain)
 	}
