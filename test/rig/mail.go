@@ -1,0 +1,147 @@
+package rig
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/mail"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/emersion/go-smtp"
+)
+
+// Mail is what the tests need to know of one mail that arrived.
+type Mail struct {
+	To      string
+	Subject string
+	Text    string
+	Cause   string // id of the event that it was sent for: its Message-ID up to the @
+}
+
+// MailServer receives mail by SMTP and keeps it. It can go away and come back.
+type MailServer struct {
+	addr string
+
+	mu     sync.Mutex
+	mails  []Mail
+	server *smtp.Server
+	ended  chan struct{}
+}
+
+// NewMailServer returns a server that is up, on a loopback address.
+func NewMailServer() (*MailServer, error) {
+	addr, err := FreeAddr()
+	if err != nil {
+		return nil, err
+	}
+	m := &MailServer{addr: addr}
+	return m, m.Up()
+}
+
+// URL is the server as TROUPE_SMTP names it.
+func (m *MailServer) URL() string { return "smtp://" + m.addr }
+
+// Up makes the server listen again.
+func (m *MailServer) Up() error {
+	l, err := net.Listen("tcp", m.addr)
+	if err != nil {
+		return err
+	}
+	m.server = smtp.NewServer(smtp.BackendFunc(func(*smtp.Conn) (smtp.Session, error) { return &session{server: m}, nil }))
+	m.server.Domain = "localhost"
+	m.ended = make(chan struct{})
+	go func(server *smtp.Server, ended chan struct{}) {
+		defer close(ended)
+		_ = server.Serve(l) // ends by Close alone
+	}(m.server, m.ended)
+	return nil
+}
+
+// Down ends the server and its connections; what has arrived is kept.
+func (m *MailServer) Down() error {
+	err := m.server.Close()
+	<-m.ended
+	return err
+}
+
+// Mails returns what has arrived.
+func (m *MailServer) Mails(context.Context) ([]Mail, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.Clone(m.mails), nil
+}
+
+type session struct {
+	server *MailServer
+	to     string
+}
+
+func (s *session) Mail(string, *smtp.MailOptions) error      { return nil }
+func (s *session) Rcpt(to string, _ *smtp.RcptOptions) error { s.to = to; return nil }
+func (s *session) Reset()                                    {}
+func (s *session) Logout() error                             { return nil }
+
+func (s *session) Data(r io.Reader) error {
+	msg, err := mail.ReadMessage(r)
+	if err != nil {
+		return err
+	}
+	body, err := io.ReadAll(msg.Body)
+	if err != nil {
+		return err
+	}
+	s.server.mu.Lock()
+	defer s.server.mu.Unlock()
+	s.server.mails = append(s.server.mails, Mail{
+		To: s.to, Subject: msg.Header.Get("Subject"), Text: string(body), Cause: cause(msg.Header.Get("Message-Id")),
+	})
+	return nil
+}
+
+// cause takes the event's id out of a Message-ID.
+func cause(messageID string) string {
+	id, _, _ := strings.Cut(strings.Trim(messageID, "<>"), "@")
+	return id
+}
+
+// Inbox is mail as MailDev, and the inbox of `troupe run`, tell of it over HTTP.
+type Inbox struct {
+	Addr string // host:port
+}
+
+// Mails returns what has arrived.
+func (i Inbox) Mails(ctx context.Context) ([]Mail, error) {
+	var buf bytes.Buffer
+	if err := get(ctx, "http://"+i.Addr+"/email", &buf); err != nil {
+		return nil, err
+	}
+	var found []struct {
+		Subject   string `json:"subject"`
+		Text      string `json:"text"`
+		MessageID string `json:"messageId"`
+		To        []struct {
+			Address string `json:"address"`
+		} `json:"to"`
+		Headers map[string]any `json:"headers"`
+	}
+	if err := json.Unmarshal(buf.Bytes(), &found); err != nil {
+		return nil, fmt.Errorf("http://%s/email: %w", i.Addr, err)
+	}
+	mails := make([]Mail, len(found))
+	for n, f := range found {
+		id := f.MessageID
+		if id == "" {
+			id, _ = f.Headers["message-id"].(string)
+		}
+		mails[n] = Mail{Subject: f.Subject, Text: f.Text, Cause: cause(id)}
+		if len(f.To) > 0 {
+			mails[n].To = f.To[0].Address
+		}
+	}
+	return mails, nil
+}
