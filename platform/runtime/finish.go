@@ -1,0 +1,71 @@
+package runtime
+
+import (
+	"context"
+	"errors"
+
+	"github.com/troupedev/troupe/platform/choreo"
+	"github.com/troupedev/troupe/platform/kafka"
+)
+
+// result is a piece of work that has come to its end, and what is to be made
+// lasting of it: messages, or a dead letter.
+type result struct {
+	work     int32
+	origin   *kafka.Record
+	messages []choreo.Message
+	dead     *DeadLetter // nil: the work was handled
+}
+
+// finisher is the one seam through which results leave the runtime: work has
+// ended, and its offset may be committed, only when the finisher says so. At
+// least once is [produce]; a store's transaction and a Kafka transaction are
+// further ones.
+type finisher interface {
+	// Finish makes results lasting and calls done once for each of them, from
+	// any goroutine, and maybe before it returns. It blocks while there is no
+	// room for more, until ctx ends. After an error a result is not lasting, or
+	// not known to be: it will be finished again.
+	Finish(ctx context.Context, results []result, done func(work int32, err error))
+}
+
+// sender is what a finisher needs of a [kafka.Producer].
+type sender interface {
+	Send(ctx context.Context, records []kafka.Record, done func(error))
+}
+
+// produce finishes results at least once: it produces their records and waits
+// for all of their acknowledgements.
+type produce struct {
+	sender sender
+	prefix string
+}
+
+// Finish implements finisher.
+func (p *produce) Finish(ctx context.Context, results []result, done func(work int32, err error)) {
+	for i := range results {
+		work, records := results[i].work, p.records(&results[i])
+		if len(records) == 0 {
+			done(work, nil)
+			continue
+		}
+		p.sender.Send(ctx, records, func(err error) { done(work, err) })
+	}
+}
+
+func (p *produce) records(r *result) []kafka.Record {
+	if r.dead != nil {
+		return []kafka.Record{r.dead.Record(r.origin)}
+	}
+	records := make([]kafka.Record, len(r.messages))
+	for i, m := range r.messages {
+		records[i] = kafka.Record{
+			Topic: choreo.TopicName(p.prefix, m.Domain), Key: m.Key, Value: m.Value, Headers: m.Headers,
+		}
+	}
+	return records
+}
+
+// refused reports whether err means that the broker will never take the
+// records, so that producing them again is of no use.
+func refused(err error) bool { return errors.Is(err, kafka.ErrTooLarge) }

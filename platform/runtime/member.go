@@ -1,0 +1,89 @@
+package runtime
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/troupedev/troupe/platform/kafka"
+)
+
+// member is one service's seat in its consumer group: it has an owner for each
+// partition that the group hands it. It is the group's handler, whose calls
+// come one after another.
+type member struct {
+	*staff
+	client *kafka.Client
+	drain  time.Duration
+	seated func() // called at the first assignment
+
+	first  sync.Once
+	owners map[kafka.TopicPartition]*owner
+}
+
+// run is a member of the group until ctx ends and all partitions are released.
+func (m *member) run(ctx context.Context, group string, topics []string) error {
+	committing, stop := context.WithCancel(context.WithoutCancel(ctx))
+	var committer sync.WaitGroup
+	committer.Go(func() { m.committer.run(committing) })
+	err := m.client.Join(ctx, kafka.GroupConfig{ID: group, Topics: topics}, m)
+	for _, o := range m.owners {
+		o.lose() // none is left, unless the group gave up
+	}
+	stop()
+	committer.Wait()
+	m.pool.wait(m.log)
+	if err != nil && ctx.Err() == nil {
+		return fmt.Errorf("service %s: group %s: %w", m.service.name, group, err)
+	}
+	return nil
+}
+
+// Assigned implements [kafka.GroupHandler].
+func (m *member) Assigned(s *kafka.Session, partitions []kafka.Assignment) {
+	m.committer.use(s)
+	for _, a := range partitions {
+		if old := m.owners[a.TopicPartition]; old != nil {
+			old.lose() // the group handed it out anew without taking it back
+		}
+		from := max(a.Committed.At, 0)
+		m.log.Debug("partition assigned", "topic", a.Topic, "partition", a.Partition, "from", from)
+		m.owners[a.TopicPartition] = own(m.staff, a.TopicPartition, from, m.client.Read(a.TopicPartition, from))
+	}
+	m.first.Do(m.seated)
+}
+
+// lastCommit is the part of the time before a partition goes that is kept for
+// committing what its handlers have done.
+const lastCommit = time.Second
+
+// Revoked implements [kafka.GroupHandler].
+func (m *member) Revoked(ctx context.Context, s *kafka.Session, partitions []kafka.TopicPartition) {
+	m.committer.use(s)
+	limit := time.Now().Add(m.drain)
+	if d, ok := ctx.Deadline(); ok && d.Add(-lastCommit).Before(limit) {
+		limit = d.Add(-lastCommit)
+	}
+	soft, cancel := context.WithDeadline(ctx, limit)
+	defer cancel()
+	var releasing sync.WaitGroup
+	for _, p := range partitions {
+		if o := m.owners[p]; o != nil {
+			delete(m.owners, p)
+			releasing.Go(func() { o.release(soft, ctx) })
+		}
+	}
+	releasing.Wait()
+}
+
+// Lost implements [kafka.GroupHandler].
+func (m *member) Lost(partitions []kafka.TopicPartition) {
+	for _, p := range partitions {
+		if o := m.owners[p]; o != nil {
+			m.log.Warn("partition lost: what was in hand is dropped", "topic", p.Topic, "partition", p.Partition)
+			delete(m.owners, p)
+			o.lose()
+		}
+	}
+}

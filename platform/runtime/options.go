@@ -1,0 +1,89 @@
+package runtime
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"time"
+
+	"github.com/troupedev/troupe/platform/choreo"
+	"github.com/troupedev/troupe/platform/kafka"
+)
+
+// Options are what [Run] depends on besides the topology. A field left zero
+// has its default.
+type Options struct {
+	// Client is the broker. Required; it is not closed.
+	Client *kafka.Client
+	// Producer produces what handlers emit. Default: one made from Client for
+	// the time of the run. One that is given is not closed.
+	Producer *kafka.Producer
+	// Services are the names of those to run; the others of the topology are
+	// only known. Default: all.
+	Services []string
+	// Prefix is the prefix of topics and groups. Default: none.
+	Prefix string
+	// Concurrency is how many handlers of one service run at the same time.
+	// Default 64, from 1 to 10,000.
+	Concurrency int
+	// Hops is how deep a flow may be, in events, before it counts as a loop.
+	// Default [choreo.DefaultHops], at least 1.
+	Hops int
+	// Window bounds what one partition has in hand.
+	Window Window
+	// Drain is how long handlers may go on after their partition was taken
+	// away or the run was ended; then they are cancelled. Default 6 s, above 0.
+	// It is cut short where the group waits less: it has 8 s in all, of which
+	// the last one is kept for the commit.
+	Drain time.Duration
+	// CommitInterval is the time between two commits of a service, and so how
+	// much is handled again after a crash. Default 500 ms, from 1 ms to 1 minute.
+	CommitInterval time.Duration
+	// Logger gets what goes wrong. Default [slog.Default].
+	Logger *slog.Logger
+	// Host names this process in dead letters. Default: the machine's host name.
+	Host string
+	// Ready is called once, when every service has been assigned its
+	// partitions. Default: nobody is told.
+	Ready func()
+}
+
+func (o Options) withDefaults() Options {
+	o.Concurrency = cmp.Or(o.Concurrency, 64)
+	o.Hops = cmp.Or(o.Hops, choreo.DefaultHops)
+	o.Window.Records = cmp.Or(o.Window.Records, 4096)
+	o.Window.Bytes = cmp.Or(o.Window.Bytes, 8<<20)
+	o.Window.Ahead = cmp.Or(o.Window.Ahead, 100_000)
+	o.Drain = cmp.Or(o.Drain, 6*time.Second)
+	o.CommitInterval = cmp.Or(o.CommitInterval, 500*time.Millisecond)
+	o.Logger = cmp.Or(o.Logger, slog.Default())
+	if o.Host == "" {
+		o.Host, _ = os.Hostname() // a dead letter without a host is better than none
+	}
+	if o.Ready == nil {
+		o.Ready = func() {}
+	}
+	return o
+}
+
+// Validate returns every fault of the options, joined.
+func (o Options) Validate() error {
+	o = o.withDefaults()
+	var faults []error
+	fault := func(bad bool, format string, args ...any) {
+		if bad {
+			faults = append(faults, fmt.Errorf("runtime options: "+format, args...))
+		}
+	}
+	fault(o.Client == nil, "Client is missing")
+	fault(o.Concurrency < 1 || o.Concurrency > 10_000, "Concurrency is %d, want 1 to 10,000", o.Concurrency)
+	fault(o.Hops < 1, "Hops is %d, want at least 1", o.Hops)
+	fault(o.Window.Records < 1, "Window.Records is %d, want at least 1", o.Window.Records)
+	fault(o.Window.Bytes < 1, "Window.Bytes is %d, want at least 1", o.Window.Bytes)
+	fault(o.Window.Ahead < 1, "Window.Ahead is %d, want at least 1", o.Window.Ahead)
+	fault(o.Drain < 0, "Drain is %v, want above 0", o.Drain)
+	fault(o.CommitInterval < time.Millisecond || o.CommitInterval > time.Minute, "CommitInterval is %v, want 1ms to 1m", o.CommitInterval)
+	return errors.Join(faults...)
+}

@@ -1,0 +1,394 @@
+package runtime
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"hash/maphash"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/troupedev/troupe/platform/event"
+	"github.com/troupedev/troupe/platform/kafka"
+)
+
+// errTakenAway is the cause with which handlers are cancelled whose partition
+// is somebody else's, or whose drain time is over.
+var errTakenAway = errors.New("the partition was taken away from this process")
+
+// reader is what an owner needs of a [kafka.Reader].
+type reader interface {
+	Next(ctx context.Context) (kafka.Batch, error)
+	Close() error
+}
+
+// staff is what the owners of one service's partitions share.
+type staff struct {
+	service   *Service
+	window    Window
+	host      string
+	log       *slog.Logger
+	pool      *pool
+	finisher  finisher
+	committer *committer
+}
+
+// owner drives the machine of one partition while it is this process's: one
+// goroutine owns the machine, a second one fetches and judges.
+type owner struct {
+	*staff
+	partition kafka.TopicPartition
+	log       *slog.Logger
+	queue     *queue
+	mail      mailbox
+	batches   chan *arrivals // unbuffered, so that fetching waits for the machine
+
+	ctx    context.Context // of handlers and results
+	cancel context.CancelCauseFunc
+	drain  signal
+	cut    signal
+	ended  chan struct{} // both goroutines are gone
+
+	// Of the goroutine that owns the machine:
+	machine *machine
+	news    news
+	in      input
+	out     output
+	results []Result // by work: what is to be finished
+	tasks   []task
+	endings []result
+}
+
+// delivery is a record with what the service makes of it.
+type delivery struct {
+	record  kafka.Record
+	verdict Verdict
+}
+
+// signal is something that is said once.
+type signal struct {
+	said chan struct{}
+	once *sync.Once
+}
+
+func newSignal() signal { return signal{make(chan struct{}), new(sync.Once)} }
+
+func (s signal) say() { s.once.Do(func() { close(s.said) }) }
+
+// own starts to handle a partition from an offset on.
+func own(s *staff, p kafka.TopicPartition, from int64, r reader) *owner {
+	o := &owner{
+		staff:     s,
+		partition: p,
+		log:       s.log.With("topic", p.Topic, "partition", p.Partition),
+		queue:     &queue{pool: s.pool},
+		mail:      newMailbox(),
+		batches:   make(chan *arrivals),
+		drain:     newSignal(),
+		cut:       newSignal(),
+		ended:     make(chan struct{}),
+		machine:   newMachine(s.window, from),
+	}
+	o.ctx, o.cancel = context.WithCancelCause(context.Background())
+	var both sync.WaitGroup
+	fetching, stop := context.WithCancel(o.ctx)
+	both.Go(func() { o.fetch(fetching, r) })
+	both.Go(func() {
+		defer stop()
+		o.run(stop)
+	})
+	go func() { // waited for by release and lose
+		both.Wait()
+		close(o.ended)
+	}()
+	return o
+}
+
+// gone reports whether the owner has given the partition up.
+func (o *owner) gone() bool {
+	select {
+	case <-o.ended:
+		return true
+	default:
+		return false
+	}
+}
+
+// release gives the partition up in good order: nothing new starts, what runs
+// may end until soft does, and what has ended is committed until hard ends.
+func (o *owner) release(soft, hard context.Context) {
+	o.drain.say()
+	select {
+	case <-o.ended:
+	case <-soft.Done():
+		o.cut.say()
+	}
+	select {
+	case <-o.ended:
+	case <-hard.Done():
+	}
+	o.lose()
+}
+
+// lose gives the partition up at once; what comes in late is dropped.
+func (o *owner) lose() {
+	o.cancel(errTakenAway)
+	<-o.ended
+	o.committer.forget(o)
+}
+
+// fetch reads and judges batches until ctx ends.
+func (o *owner) fetch(ctx context.Context, r reader) {
+	const again = time.Second
+	defer r.Close()
+	for {
+		batch, err := r.Next(ctx)
+		if err == nil {
+			select {
+			case o.batches <- o.judge(&batch):
+			case <-ctx.Done():
+			}
+		}
+		if ctx.Err() != nil {
+			return
+		}
+		if err != nil {
+			o.log.Error("fetching failed, trying again", "error", err)
+			pause(ctx, again)
+		}
+	}
+}
+
+func pause(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+	case <-t.C:
+	}
+}
+
+var hashSeed = maphash.MakeSeed()
+
+// judge turns a batch into what the machine takes.
+func (o *owner) judge(b *kafka.Batch) *arrivals {
+	deliveries := make([]delivery, len(b.Records))
+	out := &arrivals{from: b.From, next: b.Next, records: make([]arrival, len(b.Records))}
+	for i := range b.Records {
+		d := &deliveries[i]
+		d.record = b.Records[i]
+		d.verdict = o.service.Judge(&d.record)
+		out.records[i] = arrival{
+			offset:  d.record.Offset,
+			key:     maphash.Bytes(hashSeed, d.record.Key),
+			keyed:   d.record.Key != nil,
+			dead:    d.verdict.Cause != "",
+			works:   len(d.verdict.Work),
+			size:    size(&d.record),
+			payload: d,
+		}
+	}
+	return out
+}
+
+// size is about what a record takes in memory.
+func size(r *kafka.Record) int {
+	n := len(r.Key) + len(r.Value)
+	for _, h := range r.Headers {
+		n += len(h.Key) + len(h.Value)
+	}
+	return n
+}
+
+// run owns the machine until it has drained or the partition is lost.
+func (o *owner) run(stopFetching func()) {
+	wake := time.NewTimer(0)
+	defer wake.Stop()
+	drain, cut := o.drain.said, o.cut.said
+	o.out.fetch = true
+	for !o.out.drained {
+		var batches chan *arrivals
+		if o.out.fetch {
+			batches = o.batches
+		}
+		o.in = input{attempts: o.in.attempts[:0], finished: o.in.finished[:0], withdrawn: o.in.withdrawn[:0]}
+		select {
+		case o.in.batch = <-batches:
+		case <-o.mail.bell:
+		case <-wake.C:
+		case <-drain:
+			drain, o.in.drain = nil, true
+			stopFetching()
+			o.in.withdrawn = o.queue.withdraw(o.in.withdrawn)
+		case <-cut:
+			cut, o.in.cut = nil, true
+			o.cancel(errTakenAway)
+		case <-o.ctx.Done():
+			o.queue.withdraw(nil)
+			return
+		}
+		o.step()
+		if wake.Stop(); !o.out.wake.IsZero() {
+			wake.Reset(time.Until(o.out.wake))
+		}
+	}
+}
+
+// step tells the machine the news and does what it says.
+func (o *owner) step() {
+	o.in.now = time.Now()
+	o.news = o.mail.take(o.news)
+	o.in.committed = o.news.committed
+	o.readAttempts()
+	o.readFinished()
+	o.machine.Step(&o.in, &o.out)
+	o.start()
+	o.finish()
+	if o.out.commit >= 0 {
+		o.committer.want(o, o.out.commit)
+	}
+	if o.machine.draining && !o.out.drained {
+		o.committer.now()
+	}
+}
+
+// readAttempts turns what workers left into the machine's input.
+func (o *owner) readAttempts() {
+	for i := range o.news.attempts {
+		a := &o.news.attempts[i]
+		if a.result.Outcome == TryAgain {
+			o.keep(a.work)
+		}
+		o.logAttempt(a)
+		o.setResult(a.work, a.result)
+		o.in.attempts = append(o.in.attempts, attempted{a.work, a.result.Outcome, a.result.Wait})
+	}
+}
+
+// readFinished turns what the finisher left into the machine's input. A result
+// that the broker will never take becomes a dead letter.
+func (o *owner) readFinished() {
+	for _, f := range o.news.finished {
+		r := o.result(f.work)
+		turn := f.err != nil && refused(f.err) && r.Outcome == Handled
+		if turn {
+			*r = Result{Outcome: GivenUp, Cause: CauseRefused, Err: f.err}
+		} else if f.err != nil {
+			o.log.Warn("producing failed, trying again", "error", f.err)
+		}
+		o.in.finished = append(o.in.finished, finished{f.work, f.err == nil, turn})
+	}
+}
+
+func (o *owner) setResult(work int32, r Result) { *o.result(work) = r }
+
+func (o *owner) result(work int32) *Result {
+	if n := int(work) + 1 - len(o.results); n > 0 {
+		o.results = append(o.results, make([]Result, n)...)
+	}
+	return &o.results[work]
+}
+
+// keep copies the record of an event that will stay for a while, so that it
+// does not hold the whole batch that it came in.
+func (o *owner) keep(w int32) {
+	work := o.machine.works.at(w)
+	if work.attempt > 1 {
+		return
+	}
+	e := o.machine.events.at(work.event)
+	kept := *e.payload
+	kept.record = clone(&kept.record)
+	e.payload = &kept
+}
+
+func clone(r *kafka.Record) kafka.Record {
+	c := *r
+	c.Key, c.Value = bytes.Clone(r.Key), bytes.Clone(r.Value)
+	c.Headers = make([]event.Header, len(r.Headers))
+	for i, h := range r.Headers {
+		c.Headers[i] = event.Header{Key: h.Key, Value: bytes.Clone(h.Value)}
+	}
+	return c
+}
+
+// start queues the work that the machine gave out.
+func (o *owner) start() {
+	o.tasks = o.tasks[:0]
+	for _, w := range o.out.start {
+		work := o.machine.works.at(w)
+		o.tasks = append(o.tasks, task{o, w, work.attempt, o.machine.events.at(work.event).payload, work.index})
+	}
+	o.queue.add(o.tasks)
+	clear(o.tasks)
+}
+
+// attempt runs one task, on a worker.
+func (o *owner) attempt(t task) {
+	w := &t.delivery.verdict.Work[t.index]
+	limit := w.handler.reaction.Timeout()
+	late := time.AfterFunc(2*limit, func() {
+		o.log.Error("handler ignores its timeout and holds up its key", "reaction", w.Reaction(), "event", w.Envelope.ID, "timeout", limit)
+	})
+	defer late.Stop()
+	o.mail.attempted(t.work, o.service.Handle(o.ctx, w, t.attempt, time.Now()))
+}
+
+// finish hands over the results that the machine gave out.
+func (o *owner) finish() {
+	if len(o.out.finish) == 0 {
+		return
+	}
+	o.endings = slices.Grow(o.endings[:0], len(o.out.finish))
+	for _, w := range o.out.finish {
+		work := o.machine.works.at(w)
+		payload := o.machine.events.at(work.event).payload
+		r := result{work: w, origin: &payload.record}
+		if payload.verdict.Cause != "" {
+			r.dead = o.deadRecord(payload)
+		} else if res := o.result(w); res.Outcome == GivenUp {
+			r.dead = o.deadWork(work, payload, res)
+		} else {
+			r.messages = res.Messages
+		}
+		o.endings = append(o.endings, r)
+	}
+	o.finisher.Finish(o.ctx, o.endings, o.mail.finished)
+	clear(o.endings)
+}
+
+// deadRecord is the dead letter of a record that no handler has seen.
+func (o *owner) deadRecord(d *delivery) *DeadLetter {
+	letter := o.service.DeadLetter(&d.record, d.verdict.Cause, d.verdict.Err)
+	letter.First, letter.Last, letter.Host = o.in.now, o.in.now, o.host
+	return letter
+}
+
+// deadWork is the dead letter of a work that was given up.
+func (o *owner) deadWork(w *work, d *delivery, r *Result) *DeadLetter {
+	letter := o.service.DeadLetter(&d.record, r.Cause, r.Err)
+	letter.Stack, letter.Attempts, letter.Reaction = string(r.Stack), w.attempt, d.verdict.Work[w.index].Reaction()
+	letter.First, letter.Last, letter.Host = w.failed, o.in.now, o.host
+	return letter
+}
+
+func (o *owner) logAttempt(a *attemptNews) {
+	r := &a.result
+	if r.Outcome == Handled && !r.Expired {
+		return
+	}
+	work := o.machine.works.at(a.work)
+	payload := o.machine.events.at(work.event).payload
+	w := &payload.verdict.Work[work.index]
+	log := o.log.With("reaction", w.Reaction(), "event", w.Envelope.ID, "flow", w.Envelope.Flow, "attempt", work.attempt)
+	switch {
+	case r.Expired:
+		log.Info("event not handled: its time is over", "expiry", w.Envelope.Expiry)
+	case r.Outcome == TryAgain:
+		log.Warn("attempt failed", "error", r.Err, "again", r.Wait)
+	default:
+		log.Error("given up: dead letter", "cause", r.Cause, "error", r.Err)
+	}
+}
