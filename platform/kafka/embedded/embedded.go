@@ -1,0 +1,229 @@
+// Package embedded is a Kafka broker in this process, for trying Troupe out and
+// for tests: nothing to install, data kept in a folder. It listens on a real
+// port, so kcat and every other Kafka client work against it.
+//
+// It is franz-go's kfake, one broker with everything in one goroutine. What
+// surprises:
+//   - Records are in the hands of the operating system once acknowledged: they
+//     outlive a kill -9 of this process, not a power cut.
+//   - Groups begin without their members after a restart, so every member joins
+//     again; committed offsets are kept.
+//   - Settings of brokers and topics are stored, and some do nothing.
+//     max.message.bytes, retention.ms and retention.bytes hold; min.insync.replicas
+//     and replication are only remembered, one copy is all there is.
+//   - What a person would call a cluster (leaders that move, replicas that lag)
+//     is not there. Faults of that kind show on real Kafka only.
+//
+// Start reading at Start.
+package embedded
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"sync"
+	"syscall"
+
+	"github.com/twmb/franz-go/pkg/kfake"
+)
+
+// Config says where the broker listens and where it keeps its data.
+type Config struct {
+	// Listen is host:port; port 0 takes a free one. Default 127.0.0.1:9092.
+	// Clients are told this host, so it is one that they can reach.
+	Listen string
+
+	// DataDir is the folder of the data, made if missing. Empty: data is kept
+	// in memory and gone at Close.
+	DataDir string
+
+	// Logger hears of faults in the data. Default slog.Default().
+	Logger *slog.Logger
+}
+
+// Broker is a running broker.
+type Broker struct {
+	addr     string
+	cluster  *kfake.Cluster
+	listener *listener
+	lock     *os.File // nil: no folder
+	close    sync.Once
+}
+
+// Start starts a broker; it answers when Start returns. The errors are meant
+// to be shown: a port in use, a folder in use, a folder that cannot be read.
+func Start(cfg Config) (*Broker, error) {
+	if cfg.Listen == "" {
+		cfg.Listen = "127.0.0.1:9092"
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.Default()
+	}
+	lock, err := lockDir(cfg.DataDir)
+	if err != nil {
+		return nil, err
+	}
+	ln, err := listen(cfg.Listen)
+	if err != nil {
+		unlock(lock)
+		return nil, err
+	}
+	cluster, err := open(cfg, ln)
+	if err != nil {
+		ln.closeAll()
+		unlock(lock)
+		return nil, err
+	}
+	return &Broker{addr: ln.Addr().String(), cluster: cluster, listener: ln, lock: lock}, nil
+}
+
+// Addr is host:port where the broker listens.
+func (b *Broker) Addr() string { return b.addr }
+
+// Close stops the broker and writes its data out.
+func (b *Broker) Close() error {
+	b.close.Do(func() {
+		b.cluster.Close()
+		b.listener.closeAll()
+		unlock(b.lock)
+	})
+	return nil
+}
+
+func open(cfg Config, ln *listener) (cluster *kfake.Cluster, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = broken(cfg.DataDir, fmt.Errorf("%v", p))
+		}
+	}()
+	opts := []kfake.Opt{
+		kfake.NumBrokers(1),
+		kfake.ListenFn(func(string, string) (net.Listener, error) { return ln, nil }),
+		kfake.ClusterID("troupe-embedded"),
+		kfake.WithLogger(logger{cfg.Logger}),
+		kfake.BrokerConfigs(map[string]string{"default.replication.factor": "1"}),
+	}
+	if cfg.DataDir != "" {
+		opts = append(opts, kfake.DataDir(cfg.DataDir))
+	}
+	cluster, err = kfake.NewCluster(opts...)
+	if err != nil {
+		return nil, broken(cfg.DataDir, err)
+	}
+	return cluster, nil
+}
+
+func broken(dir string, err error) error {
+	if dir == "" {
+		return fmt.Errorf("embedded broker: %w", err)
+	}
+	return fmt.Errorf("embedded broker: the data in %s cannot be read: %w; remove that folder to start anew, or set --data", dir, err)
+}
+
+func listen(addr string) (*listener, error) {
+	ln, err := net.Listen("tcp", addr)
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return nil, fmt.Errorf("embedded broker: %s is in use; stop what listens there, choose another address with --embedded, or use that broker with --brokers %s", addr, addr)
+	case err != nil:
+		return nil, fmt.Errorf("embedded broker: cannot listen on %s (--embedded): %w", addr, err)
+	}
+	return &listener{Listener: ln, open: make(map[net.Conn]struct{})}, nil
+}
+
+// lockDir makes the folder and keeps other processes out of it. The lock goes
+// with the process, however it ends.
+func lockDir(dir string) (*os.File, error) {
+	if dir == "" {
+		return nil, nil
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, fmt.Errorf("embedded broker: cannot make its data folder (--data): %w", err)
+	}
+	path := filepath.Join(dir, "lock")
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o644)
+	if err != nil {
+		return nil, fmt.Errorf("embedded broker: cannot use its data folder (--data): %w", err)
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		f.Close()
+		if errors.Is(err, syscall.EWOULDBLOCK) {
+			return nil, fmt.Errorf("embedded broker: another process uses %s; stop it, or set --data", dir)
+		}
+		return nil, fmt.Errorf("embedded broker: cannot lock %s: %w", path, err)
+	}
+	return f, nil
+}
+
+func unlock(f *os.File) {
+	if f != nil {
+		f.Close() // which lets the lock go
+	}
+}
+
+// listener remembers its connections, because kfake leaves them open.
+type listener struct {
+	net.Listener
+	mu     sync.Mutex
+	open   map[net.Conn]struct{}
+	closed bool
+}
+
+// Accept waits for the next connection.
+func (l *listener) Accept() (net.Conn, error) {
+	nc, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		nc.Close()
+		return nil, net.ErrClosed
+	}
+	l.open[nc] = struct{}{}
+	return &conn{Conn: nc, from: l}, nil
+}
+
+func (l *listener) closeAll() {
+	l.Listener.Close()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.closed = true
+	for nc := range l.open {
+		nc.Close()
+	}
+	clear(l.open)
+}
+
+type conn struct {
+	net.Conn
+	from *listener
+}
+
+// Close closes the connection and forgets it.
+func (c *conn) Close() error {
+	c.from.mu.Lock()
+	delete(c.from.open, c.Conn)
+	c.from.mu.Unlock()
+	return c.Conn.Close()
+}
+
+// logger passes on what kfake has to say.
+type logger struct{ log *slog.Logger }
+
+var levels = map[kfake.LogLevel]slog.Level{
+	kfake.LogLevelError: slog.LevelError,
+	kfake.LogLevelWarn:  slog.LevelWarn,
+}
+
+// Logf logs errors and warnings.
+func (l logger) Logf(level kfake.LogLevel, format string, args ...any) {
+	if at, ok := levels[level]; ok {
+		l.log.Log(context.Background(), at, "embedded broker: "+fmt.Sprintf(format, args...))
+	}
+}

@@ -1,0 +1,59 @@
+package kafka
+
+import (
+	"context"
+	"log/slog"
+	"math/rand/v2"
+	"time"
+)
+
+// backoff is the wait between tries: from 20 ms it doubles up to 1 s, with a
+// fifth of jitter so that many clients of one broker do not come back at once.
+type backoff struct{ tries int }
+
+const (
+	backoffFirst = 20 * time.Millisecond
+	backoffLast  = time.Second
+)
+
+// wait waits for the next try, or returns ctx's error.
+func (b *backoff) wait(ctx context.Context) error {
+	d := backoffLast
+	if b.tries < 6 {
+		d = min(d, backoffFirst<<b.tries)
+	}
+	b.tries++
+	d += time.Duration(rand.Int64N(int64(d)/5 + 1))
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-timer.C:
+		return nil
+	}
+}
+
+func (b *backoff) reset() { b.tries = 0 }
+
+// outage logs when something that is tried over and over stops working and
+// when it works again, and nothing in between.
+type outage struct {
+	log  *slog.Logger
+	what string
+	down bool
+}
+
+func (o *outage) failed(err error) {
+	if !o.down {
+		o.log.Warn(o.what+": failed; trying again", "error", err)
+	}
+	o.down = true
+}
+
+func (o *outage) worked() {
+	if o.down {
+		o.log.Info(o.what + ": works again")
+	}
+	o.down = false
+}
