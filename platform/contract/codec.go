@@ -2,6 +2,8 @@ package contract
 
 import (
 	"encoding/binary"
+	"fmt"
+	"sync"
 
 	"github.com/troupedev/troupe/platform/event"
 )
@@ -17,26 +19,157 @@ type Decoder interface {
 	DecodeAvro(*Reader) error
 }
 
-// Append appends e to dst as a record value: 0x00, the schema's id in 4 bytes
-// big-endian, and Avro binary (the Confluent wire format).
+// A record value is framed as Confluent's clients do it, so that outside tools
+// can read it: a zero byte, the schema's id in 4 bytes big-endian, Avro binary.
+const (
+	magic      = 0
+	headerSize = 5
+)
+
+// Append appends e to dst as a record value. The error is a [FieldError] where
+// a field of e holds what its type cannot, and dst is returned as it was.
 func Append(dst []byte, e event.Event) ([]byte, error) {
-	panic("h1")
+	t := e.EventType()
+	encoder, ok := e.(Encoder)
+	if !ok {
+		return dst, fmt.Errorf("encode %s: %T was not generated from a schema", t, e)
+	}
+	w := newWriter()
+	encoder.EncodeAvro(w)
+	body, err := w.out.Buffer(), w.err
+	if err == nil && headerSize+len(body) > MaxSize {
+		err = ErrTooLarge
+	}
+	if err != nil {
+		w.release()
+		return dst, fmt.Errorf("encode %s: %w", t, err)
+	}
+	dst = append(appendHeader(dst, t.ID), body...)
+	w.release()
+	return dst, nil
+}
+
+func appendHeader(dst []byte, id int32) []byte {
+	return binary.BigEndian.AppendUint32(append(dst, magic), uint32(id))
 }
 
 // Decode reads a record value, written with any known version of the event
-// that reads describes, into the Go type generated for reads.
+// that reads describes, into the Go type generated for reads. A value of
+// another version is resolved by Avro's rules. The error wraps one of this
+// package's, which say what is wrong; into is then of no use.
 func Decode(value []byte, reads *event.Type, into Decoder) error {
-	panic("h1")
+	id, body, err := unframe(value)
+	if err != nil {
+		return err
+	}
+	if id == reads.ID {
+		return decodeBody(body, reads, into)
+	}
+	wrote := version(reads, id)
+	if wrote == nil {
+		return &UnknownSchemaError{ID: id, Reads: reads}
+	}
+	resolved, err := resolve(body, wrote, reads)
+	if err != nil {
+		return err
+	}
+	return decodeBody(resolved, reads, into)
 }
 
-// SchemaID returns the schema id in front of a record value.
+func decodeBody(body []byte, t *event.Type, into Decoder) error {
+	r := newReader(body)
+	err := into.DecodeAvro(r)
+	if err == nil {
+		err = r.end()
+	}
+	r.release()
+	if err != nil {
+		return fmt.Errorf("decode %s: %w", t, err)
+	}
+	return nil
+}
+
+// SchemaID returns the schema id in front of a record value, and [ErrEmpty],
+// [ErrMagic], [ErrTruncated] or [ErrTooLarge] where there is none.
 func SchemaID(value []byte) (int32, error) {
-	_ = binary.BigEndian
-	panic("h1")
+	id, _, err := unframe(value)
+	return id, err
 }
 
-// EncodeJSON turns a plain JSON object into Avro binary (no framing) by schema text; JSON(value) the other way.
-// Field checks a filter's field path against a schema, returning its Avro kind: see choreo's filters.
+func unframe(value []byte) (id int32, body []byte, err error) {
+	switch {
+	case len(value) == 0:
+		return 0, nil, ErrEmpty
+	case value[0] != magic:
+		return 0, nil, ErrMagic
+	case len(value) < headerSize:
+		return 0, nil, fmt.Errorf("schema id: %w", ErrTruncated)
+	case len(value) > MaxSize:
+		return 0, nil, fmt.Errorf("%w: %d bytes", ErrTooLarge, len(value))
+	}
+	return int32(binary.BigEndian.Uint32(value[1:])), value[headerSize:], nil
+}
 
-type Writer struct{}
-type Reader struct{}
+// version finds the version of t's event that has that id, nil if there is none.
+func version(t *event.Type, id int32) *event.Type {
+	for _, v := range t.Family() {
+		if v.ID == id {
+			return v
+		}
+	}
+	return nil
+}
+
+// Index knows several events by their schema ids.
+type Index struct{ byID map[int32]*event.Type }
+
+// NewIndex makes an index of the types given, with all versions of each.
+func NewIndex(types ...*event.Type) *Index {
+	x := &Index{map[int32]*event.Type{}}
+	for _, t := range types {
+		for _, v := range t.Family() {
+			x.byID[v.ID] = v
+		}
+	}
+	return x
+}
+
+// TypeOf says which version of which event a record value is. An id that the
+// index lacks is an [UnknownSchemaError].
+func (x *Index) TypeOf(value []byte) (*event.Type, error) {
+	id, err := SchemaID(value)
+	if err != nil {
+		return nil, err
+	}
+	if t := x.byID[id]; t != nil {
+		return t, nil
+	}
+	return nil, &UnknownSchemaError{ID: id}
+}
+
+// Decode is [Decode], with an [OtherEventError] where the value is another
+// event that the index knows.
+func (x *Index) Decode(value []byte, reads *event.Type, into Decoder) error {
+	if t, err := x.TypeOf(value); err == nil && t.FullName() != reads.FullName() {
+		return &OtherEventError{Wrote: t, Reads: reads}
+	}
+	return Decode(value, reads, into)
+}
+
+// schemas caches the parsed schema of each type, by pointer: generated types
+// live as long as the program.
+var schemas sync.Map
+
+// SchemaOf is the parsed schema of a type. It panics where the type's text is
+// not a schema, which generated code rules out.
+func SchemaOf(t *event.Type) *Schema {
+	if s, ok := schemas.Load(t); ok {
+		return s.(*Schema)
+	}
+	s, err := Parse([]byte(t.Schema))
+	if err != nil {
+		panic(fmt.Sprintf("contract: schema of %s: %v", t, err))
+	}
+	schemas.Store(t, s)
+	return s
+}

@@ -1,6 +1,11 @@
 package contract
 
-import "github.com/troupedev/troupe/platform/event"
+import (
+	"fmt"
+	"strings"
+
+	"github.com/troupedev/troupe/platform/event"
+)
 
 // Kind is the kind of an Avro type, as the specification names it.
 type Kind string
@@ -44,5 +49,29 @@ func (f Field) Has(symbol string) bool {
 // FieldOf finds a field of an event by its path: "channel", "address.city".
 // The error says which part of the path the schema lacks, and what it has.
 func FieldOf(t *event.Type, path string) (Field, error) {
-	panic("h1")
+	at := SchemaOf(t)
+	out := Field{Kind: KindRecord}
+	for name := range strings.SplitSeq(path, ".") {
+		if at.Kind != KindRecord {
+			return Field{}, fmt.Errorf("%s has no field %s: what comes before %q is of type %s", t, path, name, at)
+		}
+		f := at.Field(name)
+		if f == nil {
+			return Field{}, fmt.Errorf("%s has no field %s: there is no %q among %s", t, path, name, fieldNames(at))
+		}
+		at = f.Type
+		if inner, _, ok := at.Nullable(); ok {
+			at, out.Nullable = inner, true // null anywhere on the way is null at its end
+		}
+	}
+	out.Kind, out.Logical, out.Symbols = at.Kind, at.Logical, at.Symbols
+	return out, nil
+}
+
+func fieldNames(s *Schema) string {
+	names := make([]string, len(s.Fields))
+	for i, f := range s.Fields {
+		names[i] = f.Name
+	}
+	return strings.Join(names, ", ")
 }
