@@ -1,0 +1,209 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/troupedev/troupe/platform/choreo"
+	"github.com/troupedev/troupe/platform/console"
+	"github.com/troupedev/troupe/platform/console/inbox"
+	"github.com/troupedev/troupe/platform/kafka"
+	"github.com/troupedev/troupe/platform/kafka/embedded"
+	"github.com/troupedev/troupe/platform/runtime"
+	"github.com/troupedev/troupe/platform/web"
+)
+
+// pingTimeout bounds the wait for a broker that was named.
+const pingTimeout = 10 * time.Second
+
+// openData takes the data folder for this process. With a broker elsewhere
+// nothing is kept there, so a folder that cannot be written is no obstacle.
+func (r *run) openData(context.Context) error {
+	data := r.config.Data
+	err := os.MkdirAll(data, 0o700)
+	var file *os.File
+	if err == nil {
+		file, err = os.OpenFile(filepath.Join(data, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	}
+	if err != nil {
+		if len(r.config.Brokers) > 0 {
+			r.log.Debug("the data folder cannot be written; other commands will not find this process by it", "error", err)
+			return nil
+		}
+		return fmt.Errorf("the data folder cannot be used (--data): %w", err)
+	}
+	taken, err := lock(file)
+	if err != nil {
+		return errors.Join(fmt.Errorf("the data folder cannot be locked: %w", err), file.Close())
+	}
+	if !taken {
+		return errors.Join(fmt.Errorf("another troupe runs on the data folder %s; end it, or take another folder by --data", data), file.Close())
+	}
+	r.onClose("the data folder", func(context.Context) error { return file.Close() })
+	r.about.PID = os.Getpid()
+	return nil
+}
+
+// writeRunning tells other commands of this process, where there is a folder to do it in.
+func (r *run) writeRunning() error {
+	if r.about.PID == 0 {
+		return nil
+	}
+	if err := r.about.write(r.config.Data); err != nil {
+		return fmt.Errorf("the data folder cannot be written (--data): %w", err)
+	}
+	r.onClose("the data folder", func(context.Context) error { return os.Remove(runningPath(r.config.Data)) })
+	return nil
+}
+
+// openInbox takes the mail of services that send some, where no server was named.
+func (r *run) openInbox(context.Context) error {
+	if r.config.SMTP != "" || !r.sendsMail() {
+		return nil
+	}
+	in, err := inbox.Listen(inbox.Options{Logger: r.log})
+	if err != nil {
+		return err
+	}
+	r.onClose("the inbox", func(context.Context) error { return in.Close() })
+	r.inbox = in
+	r.environ[variableSMTP] = in.URL()
+	return nil
+}
+
+// variableSMTP is the setting by which a service says that it sends mail.
+const variableSMTP = "TROUPE_SMTP"
+
+func (r *run) sendsMail() bool {
+	for i := range r.services {
+		for _, s := range choreo.Settings(&r.services[i]) {
+			if s.Variable == variableSMTP {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// openBroker connects to the brokers that were named, else starts one.
+func (r *run) openBroker(ctx context.Context) error {
+	brokers := r.config.Brokers
+	if len(brokers) == 0 {
+		broker, err := embedded.Start(embedded.Config{
+			Listen: r.config.Embedded, DataDir: filepath.Join(r.config.Data, "kafka"), Logger: r.log,
+		})
+		if err != nil {
+			return err
+		}
+		r.onClose("the embedded broker", func(context.Context) error { return broker.Close() })
+		brokers = []string{broker.Addr()}
+	}
+	client, err := kafka.New(kafka.Config{Brokers: brokers, Logger: r.log})
+	if err != nil {
+		return err
+	}
+	r.onClose("the connections to Kafka", func(context.Context) error { return client.Close() })
+	ctx, cancel := context.WithTimeout(ctx, pingTimeout)
+	defer cancel()
+	if err := client.Ping(ctx); err != nil {
+		return err
+	}
+	producer, err := client.Producer(kafka.ProducerConfig{})
+	if err != nil {
+		return err
+	}
+	r.onClose("the producer", func(context.Context) error { return producer.Close() })
+	r.client, r.producer = client, producer
+	r.about.Brokers, r.about.TopicPrefix, r.about.SMTP = brokers, r.config.TopicPrefix, r.smtpOf()
+	return nil
+}
+
+// openServices gives services their settings, and lets them open their clients.
+func (r *run) openServices(ctx context.Context) error {
+	var faults []error
+	for i := range r.services {
+		faults = append(faults, r.services[i].Configure(r.environ))
+	}
+	if err := errors.Join(faults...); err != nil {
+		return err
+	}
+	for i := range r.services {
+		s := &r.services[i]
+		if s.Start == nil {
+			continue
+		}
+		if err := s.Start(ctx); err != nil {
+			return fmt.Errorf("%s: %w", s.Name, err)
+		}
+	}
+	return nil
+}
+
+func (r *run) openConsole(context.Context) error {
+	handler := console.Handler(console.Options{
+		Waiting: r.state.waiting,
+		Inbox:   r.inbox,
+		Links:   []console.Link{{Name: "API", URL: "http://" + reachable(r.config.API) + web.PathDocs, Doc: "The services' HTTP, to read and to try."}},
+	})
+	server, err := web.Listen("console (--console)", r.config.Console, handler, r.log)
+	if err != nil {
+		return err
+	}
+	r.onClose("the console", server.Shutdown)
+	r.about.Console = server.Addr()
+	return nil
+}
+
+// openAPI listens for requests; until everything runs, they are told to wait.
+func (r *run) openAPI(context.Context) error {
+	handler, err := web.Handler(r.services, web.Options{Publish: r.publish, Logger: r.log})
+	if err != nil {
+		return err
+	}
+	server, err := web.Listen("API (--api)", r.config.API, web.Gate(handler, r.state.waiting), r.log)
+	if err != nil {
+		return err
+	}
+	r.onClose("the API", server.Shutdown)
+	r.about.API = server.Addr()
+	return nil
+}
+
+// publish puts what a route emitted on the broker.
+func (r *run) publish(ctx context.Context, messages []choreo.Message) error {
+	records := make([]kafka.Record, len(messages))
+	for i, m := range messages {
+		records[i] = kafka.Record{
+			Topic: choreo.TopicName(r.config.TopicPrefix, m.Domain), Time: time.Now(),
+			Key: m.Key, Value: m.Value, Headers: m.Headers,
+		}
+	}
+	return r.producer.Produce(ctx, records...)
+}
+
+// openRuntime lets the services hear. Closing it waits until what is in hand
+// is finished.
+func (r *run) openRuntime(context.Context) error {
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() {
+		err := runtime.Run(ctx, r.topology, runtime.Options{
+			Client: r.client, Producer: r.producer, Services: r.services.Names(), Prefix: r.config.TopicPrefix,
+			Concurrency: r.config.Concurrency, Drain: r.config.Drain, Logger: r.log, Ready: r.state.start,
+		})
+		if err != nil {
+			r.failed <- err
+		}
+		ended <- nil
+	}()
+	api := r.closers[len(r.closers)-1] // requests end first: what they emit may be heard here
+	r.closers = append(r.closers[:len(r.closers)-1], closer{"the runtime", func(context.Context) error {
+		cancel()
+		return <-ended
+	}}, api)
+	return nil
+}

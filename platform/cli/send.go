@@ -1,0 +1,169 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/troupedev/troupe/platform/choreo"
+	"github.com/troupedev/troupe/platform/contract"
+	"github.com/troupedev/troupe/platform/event"
+	"github.com/troupedev/troupe/platform/kafka"
+)
+
+// sourceCLI is the ce_source of what `troupe send` publishes: no service's.
+const sourceCLI = "/cli"
+
+// sendTimeout bounds finding the topic and publishing.
+const sendTimeout = 15 * time.Second
+
+// maxJSON bounds what is read from standard input, in bytes.
+const maxJSON = 16 << 20
+
+func (p *program) sendCommand() *cobra.Command {
+	var body string
+	var keyless bool
+	cmd := &cobra.Command{
+		Use:   "send EVENT --json '{…}'",
+		Short: "Publish one event, checked by its schema",
+		Long: "Publishes one event as the first of a new flow. EVENT is OrderPlaced, orders.OrderPlaced or orders.OrderPlaced/v1;\n" +
+			"without a version it is the newest. Prints the ids of the event and its flow.",
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, _, err := p.configure(cmd)
+			if err != nil {
+				return err
+			}
+			t, err := p.findType(args[0])
+			if err != nil {
+				return err
+			}
+			text := []byte(body)
+			if body == "-" {
+				if text, err = io.ReadAll(io.LimitReader(p.in, maxJSON)); err != nil {
+					return fmt.Errorf("standard input: %w", err)
+				}
+			}
+			record, id, err := rootRecord(t, text, keyless, time.Now())
+			if err != nil {
+				return err
+			}
+			if err := c.send(cmd.Context(), record); err != nil {
+				return err
+			}
+			_, err = fmt.Fprintf(p.out, "event %s\nflow  %s\n", id, id)
+			return err
+		},
+	}
+	addFlags(cmd, flagBrokers, flagData, flagTopicPrefix)
+	cmd.Flags().StringVar(&body, "json", "", "the event's fields as a JSON object; - reads it from standard input")
+	cmd.Flags().BoolVar(&keyless, "key-less", false, "send the record without a key, whatever the schema says")
+	_ = cmd.MarkFlagRequired("json") // fails only for a flag that is not there
+	return cmd
+}
+
+// types are all versions of the events that some declaration names.
+func (p *program) types() []*event.Type {
+	var out []*event.Type
+	for _, t := range p.topology.Types() {
+		for _, version := range t.Family() {
+			if !slices.Contains(out, version) {
+				out = append(out, version)
+			}
+		}
+	}
+	return out
+}
+
+// findType finds an event by name, domain.name or domain.name/version.
+func (p *program) findType(name string) (*event.Type, error) {
+	var found []*event.Type
+	var known []string
+	for _, t := range p.types() {
+		if !slices.Contains(known, t.FullName()) {
+			known = append(known, t.FullName())
+		}
+		switch name {
+		case t.String():
+			return t, nil
+		case t.Name, t.FullName():
+			found = slices.DeleteFunc(found, func(older *event.Type) bool { return older.FullName() == t.FullName() })
+			found = append(found, t) // oldest first, so the newest stays
+		}
+	}
+	switch len(found) {
+	case 1:
+		return found[0], nil
+	case 0:
+		return nil, fmt.Errorf("there is no event %q; there are %s", name, strings.Join(known, ", "))
+	}
+	return nil, fmt.Errorf("several domains have an event %q: %v; name one of them with its domain", name, found)
+}
+
+// rootRecord is an event as the first of a flow.
+func rootRecord(t *event.Type, text []byte, keyless bool, now time.Time) (record kafka.Record, id string, err error) {
+	value, err := contract.EncodeJSON(t, text)
+	if err != nil {
+		return record, "", err
+	}
+	key, err := contract.KeyOf(t, value)
+	if err != nil {
+		return record, "", err
+	}
+	if keyless {
+		key = ""
+	}
+	id = event.NewID(now)
+	envelope := event.Envelope{
+		ID: id, Type: t.FullName(), Source: sourceCLI, Time: now, Subject: key, DataSchema: t.String(), Flow: id,
+	}
+	record = kafka.Record{Topic: t.Domain, Time: now, Value: value, Headers: envelope.AppendHeaders(nil)}
+	if key != "" {
+		record.Key = []byte(key)
+	}
+	return record, id, nil
+}
+
+// send publishes the record, whose topic has no prefix yet.
+func (c *config) send(ctx context.Context, record kafka.Record) (err error) {
+	ctx, cancel := context.WithTimeout(ctx, sendTimeout)
+	defer cancel()
+	client, prefix, err := c.connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, client.Close()) }()
+	record.Topic = choreo.TopicName(prefix, record.Topic)
+	if _, err := client.Partitions(ctx, record.Topic); err != nil {
+		return fmt.Errorf("%w; `troupe run` makes the topics", err)
+	}
+	producer, err := client.Producer(kafka.ProducerConfig{})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, producer.Close()) }()
+	return producer.Produce(ctx, record)
+}
+
+// connect reaches the brokers that the settings, or a running troupe, name.
+func (c *config) connect(ctx context.Context) (client *kafka.Client, prefix string, err error) {
+	brokers, prefix, err := c.where()
+	if err != nil {
+		return nil, "", err
+	}
+	if client, err = kafka.New(kafka.Config{Brokers: brokers}); err != nil {
+		return nil, "", err
+	}
+	ctx, cancel := context.WithTimeout(ctx, pingTimeout)
+	defer cancel()
+	if err := client.Ping(ctx); err != nil {
+		return nil, "", errors.Join(err, client.Close())
+	}
+	return client, prefix, nil
+}
