@@ -96,6 +96,9 @@ func (c *Client) committed(ctx context.Context, group string, tps []TopicPartiti
 	if err == nil {
 		err = codeError(resp.ErrorCode, nil)
 	}
+	if errors.Is(err, kgo.GroupIdNotFound) {
+		return map[TopicPartition]Offset{}, nil // the embedded broker says so of a group that is new
+	}
 	if err != nil {
 		return nil, err
 	}
