@@ -20,7 +20,7 @@ import (
 // group that refuses the service.
 //
 // Settings are filled and services started before: Run does neither.
-func Run(ctx context.Context, t choreo.Topology, o Options) error {
+func Run(ctx context.Context, t choreo.Topology, o Options) (err error) {
 	o = o.withDefaults()
 	running, err := t.Select(o.Services...)
 	if err := errors.Join(err, o.Validate()); err != nil {
@@ -35,8 +35,7 @@ func Run(ctx context.Context, t choreo.Topology, o Options) error {
 		}
 		defer func() { err = errors.Join(err, o.Producer.Close()) }()
 	}
-	err = join(ctx, t, running, o)
-	return err
+	return join(ctx, t, running, o)
 }
 
 // prepare brings the broker to what the services need.
