@@ -69,11 +69,7 @@ func Decode(value []byte, reads *event.Type, into Decoder) error {
 	if wrote == nil {
 		return &UnknownSchemaError{ID: id, Reads: reads}
 	}
-	resolved, err := resolve(body, wrote, reads)
-	if err != nil {
-		return err
-	}
-	return decodeBody(resolved, reads, into)
+	return decodeResolved(body, wrote, reads, into)
 }
 
 func decodeBody(body []byte, t *event.Type, into Decoder) error {

@@ -13,6 +13,9 @@ import (
 	"github.com/troupedev/troupe/platform/event"
 )
 
+// maxJSON is the most bytes of JSON that are made of a value.
+const maxJSON = 8 * MaxSize
+
 // DecodeJSON turns a record value into plain JSON as [EncodeJSON] takes it, on
 // one line, the fields in the order of the schema that it was written with:
 // t, or any other version of its event. A timestamp whose year RFC 3339 cannot
@@ -184,6 +187,9 @@ func (d *jsonDecoder) block(open, end byte, item func()) {
 			}
 			first = false
 			item()
+			if len(d.out) > maxJSON { // names of fields make much of little
+				d.r.fail(ErrTooLarge)
+			}
 		}
 	}
 	d.out = append(d.out, end)

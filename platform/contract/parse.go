@@ -265,6 +265,11 @@ func (p *parser) fields(s *Schema, m map[string]any, namespace string) error {
 		f.Doc, _ = fm["doc"].(string)
 		f.IsKey = fm["key"] == true
 		f.PII = fm["pii"] == true
+		for _, name := range misplaced {
+			if _, ok := fm[name]; ok {
+				f.misplaced = append(f.misplaced, name)
+			}
+		}
 		if def, ok := fm["default"]; ok {
 			f.Default, _ = json.Marshal(def) // it was decoded from JSON just now
 		}

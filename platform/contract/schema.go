@@ -67,6 +67,8 @@ type SchemaField struct {
 	IsKey   bool            // "key": true
 	PII     bool            // "pii": true, personal data
 	Props   map[string]any  // all attributes that Avro does not know
+
+	misplaced []string // attributes that belong into its type
 }
 
 // Nullable takes a union with null apart: the other branch, and which of the

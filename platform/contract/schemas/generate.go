@@ -220,7 +220,9 @@ func (g *generator) event(e *contract.Event, name string) error {
 	return g.add(name, c.imports, b.String())
 }
 
-func schemaConst(v *contract.Version) string { return fmt.Sprintf("schema%sV%d", v.Event.Name, v.Number) }
+func schemaConst(v *contract.Version) string {
+	return fmt.Sprintf("schema%sV%d", v.Event.Name, v.Number)
+}
 
 // goText is a schema's text as a Go literal.
 func goText(schema []byte) (string, error) {

@@ -46,9 +46,10 @@ func command(out io.Writer) *cobra.Command {
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return a.place(cmd) },
 	}
 	root.SetOut(out)
+	root.CompletionOptions.DisableDefaultCmd = true
 	root.PersistentFlags().StringVar(&a.dir, "dir", "schemas", "the schemas folder; by default that at the module's root")
 	root.PersistentFlags().StringVar(&a.events, "out", "events", "where generated packages go; by default at the module's root")
-	root.AddCommand(a.generateCommand())
+	root.AddCommand(a.checkCommand(), a.generateCommand(), a.lockCommand(), a.diffCommand(), a.breakingCommand())
 	return root
 }
 
@@ -87,6 +88,86 @@ func moduleRoot() (string, error) {
 func (a *app) load() (*contract.Folder, error) {
 	folder, err := contract.Load(os.DirFS(a.dir), filepath.Base(a.dir))
 	return folder, errors.Join(err, folder.Check())
+}
+
+func (a *app) checkCommand() *cobra.Command {
+	var locked bool
+	cmd := &cobra.Command{
+		Use: "check", Short: "Judge the folder: names, docs, keys, locks, compatibility", Args: cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			folder, err := a.load()
+			if locked {
+				err = errors.Join(err, folder.CheckLocked())
+			}
+			if err != nil {
+				return err
+			}
+			_, err = generate(folder) // finds names that collide in Go
+			return err
+		},
+	}
+	cmd.Flags().BoolVar(&locked, "locked", false, "fail if a version is still a draft")
+	return cmd
+}
+
+func (a *app) lockCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "lock", Short: "Make all drafts final", Args: cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			folder, err := a.load()
+			if err != nil {
+				return err
+			}
+			for _, d := range folder.Domains {
+				if err := a.lock(d); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+	}
+}
+
+func (a *app) lock(d *contract.Domain) error {
+	locking := d.Locking()
+	if len(locking) == len(d.Lock) {
+		return nil
+	}
+	for _, line := range locking[len(d.Lock):] {
+		fmt.Fprintf(a.out, "%s v%d is final, with id %d\n", line.Subject, line.Version, line.ID)
+	}
+	return os.WriteFile(filepath.Join(a.dir, d.Topic.Name, contract.LockFile), []byte(locking.String()), 0o644)
+}
+
+func (a *app) diffCommand() *cobra.Command {
+	var against string
+	cmd := &cobra.Command{
+		Use: "diff", Short: "Show what changed since another git ref", Args: cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			old, err := a.at(against)
+			if err != nil {
+				return err
+			}
+			now, err := contract.Load(os.DirFS(a.dir), filepath.Base(a.dir))
+			if err != nil {
+				return err
+			}
+			diff(a.out, old, now)
+			return nil
+		},
+	}
+	cmd.Flags().StringVar(&against, "against", "git:main", "git:REF to compare with")
+	return cmd
+}
+
+func (a *app) breakingCommand() *cobra.Command {
+	var against string
+	cmd := &cobra.Command{
+		Use: "breaking", Short: "Say what the changes since another git ref break, and for whom", Args: cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error { return a.breaking(against) },
+	}
+	cmd.Flags().StringVar(&against, "against", "git:main", "git:REF to compare with")
+	return cmd
 }
 
 func (a *app) generateCommand() *cobra.Command {
