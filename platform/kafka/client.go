@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"strings"
@@ -116,9 +117,11 @@ func New(cfg Config) (*Client, error) {
 // Ping asks a broker for nothing, to learn whether one is there. The error is
 // one line, meant to be shown.
 func (c *Client) Ping(ctx context.Context) error {
-	req := kmsg.NewPtrMetadataRequest()
-	req.Topics = []kmsg.MetadataRequestTopic{}
-	if _, err := req.RequestWith(ctx, c.any()); err != nil {
+	_, err := c.topics(ctx)
+	if errors.Is(err, io.EOF) { // a connection from before the broker's restart
+		_, err = c.topics(ctx)
+	}
+	if err != nil {
 		return fmt.Errorf("cannot reach Kafka at %s: %s; is it running? (--brokers)",
 			strings.Join(c.cfg.Brokers, ", "), reason(err))
 	}

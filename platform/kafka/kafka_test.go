@@ -2,7 +2,6 @@ package kafka_test
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"testing"
 	"time"
@@ -69,26 +68,4 @@ func read(t testing.TB, c *kafka.Client, tp kafka.TopicPartition, n int) []kafka
 		records = append(records, batch.Records...)
 	}
 	return records
-}
-
-func TestSmoke(t *testing.T) {
-	c := dial(t, kafkatest.Broker(t))
-	ctx := within(t, time.Minute)
-	if err := c.Ping(ctx); err != nil {
-		t.Fatal(err)
-	}
-	name := topic(t, c, 1)
-	p := producer(t, c, kafka.ProducerConfig{})
-	start := time.Now()
-	for i := range 10 {
-		if err := p.Produce(ctx, kafka.Record{Topic: name, Key: []byte("k"), Value: fmt.Append(nil, i)}); err != nil {
-			t.Fatal(err)
-		}
-	}
-	t.Log("10 produces", time.Since(start))
-	records := read(t, c, kafka.TopicPartition{Topic: name}, 10)
-	t.Log(len(records), records[9])
-	if err := p.Close(); err != nil {
-		t.Fatal(err)
-	}
 }

@@ -63,7 +63,15 @@ func stateOf(t *kmsg.MetadataResponseTopic) topicState {
 
 // Partitions is how many partitions a topic has. A topic that does not exist
 // is an error, not created.
-func (c *Client) Partitions(ctx context.Context, topic string) (int32, error) {
+func (c *Client) Partitions(ctx context.Context, topic string) (n int32, err error) {
+	err = c.retryUnless(ctx, kgo.UnknownTopicOrPartition, func(ctx context.Context) (err error) {
+		n, err = c.partitionsOnce(ctx, topic)
+		return err
+	})
+	return n, err
+}
+
+func (c *Client) partitionsOnce(ctx context.Context, topic string) (int32, error) {
 	states, err := c.topics(ctx, topic)
 	if err != nil {
 		return 0, fmt.Errorf("partitions of %s: %w", topic, err)

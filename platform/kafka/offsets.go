@@ -179,17 +179,3 @@ func (c *Client) endsUnlessCommitted(ctx context.Context, group, topic string, i
 	}
 	return nil
 }
-
-// retry tries again what passes, for as long as three requests may take. A
-// group's coordinator that is being chosen takes some seconds.
-func (c *Client) retry(ctx context.Context, try func(context.Context) error) error {
-	ctx, cancel := context.WithTimeout(ctx, 3*c.cfg.RequestTimeout)
-	defer cancel()
-	var wait backoff
-	for {
-		err := try(ctx)
-		if err == nil || !retriable(err) || wait.wait(ctx) != nil {
-			return err
-		}
-	}
-}

@@ -112,7 +112,7 @@ func (p *Producer) lookup(name string, known bool) (int32, error) {
 	outage := outage{log: p.c.log, what: "producing to " + name}
 	started := time.Now()
 	for {
-		n, err := p.c.Partitions(ctx, name)
+		n, err := p.c.partitionsOnce(ctx, name)
 		switch code, isCode := kgoCode(err); {
 		case err == nil:
 			outage.worked()

@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"math/rand/v2"
 	"time"
@@ -56,4 +57,23 @@ func (o *outage) worked() {
 		o.log.Info(o.what + ": works again")
 	}
 	o.down = false
+}
+
+// retry tries again what passes, for as long as three requests may take. A
+// group's coordinator that is being chosen takes some seconds.
+func (c *Client) retry(ctx context.Context, try func(context.Context) error) error {
+	return c.retryUnless(ctx, nil, try)
+}
+
+// retryUnless is retry, but takes one of the errors that pass for an answer.
+func (c *Client) retryUnless(ctx context.Context, answer error, try func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, 3*c.cfg.RequestTimeout)
+	defer cancel()
+	var wait backoff
+	for {
+		err := try(ctx)
+		if err == nil || !retriable(err) || answer != nil && errors.Is(err, answer) || wait.wait(ctx) != nil {
+			return err
+		}
+	}
 }

@@ -168,20 +168,14 @@ func (c *Client) alignSettings(ctx context.Context, topics []TopicConfig) error 
 	if err != nil {
 		return fmt.Errorf("settings of topics: %w", err)
 	}
+	return c.retry(ctx, func(ctx context.Context) error { return c.alterSettings(ctx, topics, current) })
+}
+
+// alterSettings sends what differs; nothing, when nothing does.
+func (c *Client) alterSettings(ctx context.Context, topics []TopicConfig, current map[string]map[string]string) error {
 	req := kmsg.NewPtrIncrementalAlterConfigsRequest()
 	for _, t := range topics {
-		resource := kmsg.NewIncrementalAlterConfigsRequestResource()
-		resource.ResourceType, resource.ResourceName = kmsg.ConfigResourceTypeTopic, t.Name
-		for _, name := range slices.Sorted(maps.Keys(t.Settings)) {
-			want := t.Settings[name]
-			if have, ok := current[t.Name][name]; ok && have == want {
-				continue
-			}
-			setting := kmsg.NewIncrementalAlterConfigsRequestResourceConfig()
-			setting.Name, setting.Op, setting.Value = name, kmsg.IncrementalAlterConfigOpSet, &want
-			resource.Configs = append(resource.Configs, setting)
-		}
-		if len(resource.Configs) > 0 {
+		if resource := t.alterations(current[t.Name]); len(resource.Configs) > 0 {
 			req.Resources = append(req.Resources, resource)
 		}
 	}
@@ -200,6 +194,22 @@ func (c *Client) alignSettings(ctx context.Context, topics []TopicConfig) error 
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// alterations are the settings to be changed.
+func (t *TopicConfig) alterations(current map[string]string) kmsg.IncrementalAlterConfigsRequestResource {
+	resource := kmsg.NewIncrementalAlterConfigsRequestResource()
+	resource.ResourceType, resource.ResourceName = kmsg.ConfigResourceTypeTopic, t.Name
+	for _, name := range slices.Sorted(maps.Keys(t.Settings)) {
+		want := t.Settings[name]
+		if have, ok := current[name]; ok && have == want {
+			continue
+		}
+		setting := kmsg.NewIncrementalAlterConfigsRequestResourceConfig()
+		setting.Name, setting.Op, setting.Value = name, kmsg.IncrementalAlterConfigOpSet, &want
+		resource.Configs = append(resource.Configs, setting)
+	}
+	return resource
 }
 
 // settings reads the declared settings of topics as they are now.

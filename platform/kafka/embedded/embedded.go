@@ -8,9 +8,11 @@
 //     outlive a kill -9 of this process, not a power cut.
 //   - Groups begin without their members after a restart, so every member joins
 //     again; committed offsets are kept.
-//   - Settings of brokers and topics are stored, and some do nothing.
-//     max.message.bytes, retention.ms and retention.bytes hold; min.insync.replicas
-//     and replication are only remembered, one copy is all there is.
+//   - Settings of topics are taken whatever they are, and most do nothing:
+//     max.message.bytes, cleanup.policy, retention.ms and retention.bytes hold;
+//     one copy of a record is all there is.
+//   - Offset metadata of any length is taken; Kafka refuses more than 4,096
+//     bytes.
 //   - What a person would call a cluster (leaders that move, replicas that lag)
 //     is not there. Faults of that kind show on real Kafka only.
 //
@@ -163,54 +165,6 @@ func unlock(f *os.File) {
 	if f != nil {
 		f.Close() // which lets the lock go
 	}
-}
-
-// listener remembers its connections, because kfake leaves them open.
-type listener struct {
-	net.Listener
-	mu     sync.Mutex
-	open   map[net.Conn]struct{}
-	closed bool
-}
-
-// Accept waits for the next connection.
-func (l *listener) Accept() (net.Conn, error) {
-	nc, err := l.Listener.Accept()
-	if err != nil {
-		return nil, err
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.closed {
-		nc.Close()
-		return nil, net.ErrClosed
-	}
-	l.open[nc] = struct{}{}
-	return &conn{Conn: nc, from: l}, nil
-}
-
-func (l *listener) closeAll() {
-	l.Listener.Close()
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.closed = true
-	for nc := range l.open {
-		nc.Close()
-	}
-	clear(l.open)
-}
-
-type conn struct {
-	net.Conn
-	from *listener
-}
-
-// Close closes the connection and forgets it.
-func (c *conn) Close() error {
-	c.from.mu.Lock()
-	delete(c.from.open, c.Conn)
-	c.from.mu.Unlock()
-	return c.Conn.Close()
 }
 
 // logger passes on what kfake has to say.
