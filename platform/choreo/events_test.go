@@ -2,6 +2,7 @@ package choreo_test
 
 import (
 	"context"
+	"time"
 
 	"github.com/troupedev/troupe/platform/choreo"
 	"github.com/troupedev/troupe/platform/contract"
@@ -10,7 +11,7 @@ import (
 
 // Events as the generator would write them, of two domains made up here.
 
-var shop = &event.Topic{Name: "shop", Owner: "us", Doc: "A shop.", Partitions: 3}
+var shop = &event.Topic{Name: "shop", Owner: "us", Doc: "A shop.", Partitions: 3, Retention: 7 * 24 * time.Hour}
 
 type address struct {
 	City string `avro:"city"`

@@ -1,6 +1,7 @@
 package choreo
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -47,8 +48,8 @@ type TopicView struct {
 	Owner      string   `json:"owner"`
 	Doc        string   `json:"doc"`
 	Partitions int      `json:"partitions"`
-	Retention  string   `json:"retention"`
-	Events     []string `json:"events"` // types with their versions
+	Retention  string   `json:"retention"` // "7d", "36h0m0s", "forever"
+	Events     []string `json:"events"`    // types with their versions
 }
 
 // View returns the topology as data.
@@ -97,8 +98,12 @@ func texts(types []*event.Type) []string {
 }
 
 func retentionText(d time.Duration) string {
-	if d < 0 {
+	const day = 24 * time.Hour
+	switch {
+	case d < 0:
 		return "forever"
+	case d%day == 0:
+		return fmt.Sprintf("%dd", d/day)
 	}
 	return d.String()
 }

@@ -33,7 +33,7 @@ listener: Listens.
   shop.*          -> (nothing)
 
 TOPIC  PARTITIONS  KEPT  OWNER  EVENTS
-shop   3           0s    us     shop.Bought/v1, shop.Paid/v1
+shop   3           7d    us     shop.Bought/v1, shop.Paid/v1
 `},
 		"mermaid": {shown().Mermaid, `
 flowchart LR
