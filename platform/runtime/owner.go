@@ -327,6 +327,9 @@ func (o *owner) start() {
 
 // attempt runs one task, on a worker.
 func (o *owner) attempt(t task) {
+	if o.ctx.Err() != nil {
+		return // the partition went while the task was queued
+	}
 	w := &t.delivery.verdict.Work[t.index]
 	limit := w.handler.reaction.Timeout()
 	late := time.AfterFunc(2*limit, func() {

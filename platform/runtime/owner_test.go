@@ -1,0 +1,464 @@
+package runtime
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/troupedev/troupe/platform/choreo"
+	"github.com/troupedev/troupe/platform/event"
+	"github.com/troupedev/troupe/platform/kafka"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// stage is a service with one partition of the shop, between a log, a producer
+// and a group that are made up. It runs in a bubble of synctest.
+type stage struct {
+	*testing.T
+	staff  *staff
+	owner  *owner
+	output lockedBuffer // of the logger
+
+	mu       sync.Mutex
+	log      []kafka.Record
+	more     chan struct{}
+	read     int // of log
+	produced []kafka.Record
+	sendErrs []error // of the next sends
+	commits  []int64
+	errs     []error // of the next commits
+}
+
+type lockedBuffer struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.String()
+}
+
+// perform runs play in a bubble, with a service that hears Sold by handler.
+func perform(t *testing.T, o Options, handler func(context.Context, sold) (choreo.Events, error), play func(s *stage), options ...choreo.Option) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &stage{T: t, more: make(chan struct{}, 1)}
+		o.Logger = slog.New(slog.NewTextHandler(&s.output, nil))
+		o.Host = "here"
+		o = o.withDefaults()
+		topology := choreo.Topology{{Name: "packer", Reactions: []choreo.Reaction{
+			choreo.On(handler, append(options, choreo.Emits(packed{}))...),
+		}}}
+		m := newMember(topology, &topology[0], o, nil)
+		s.staff = m.staff
+		s.staff.finisher = &produce{sender: s}
+		s.staff.service.jitter = func() float64 { return 0 }
+		s.staff.committer.use(s)
+		ctx, cancel := context.WithCancel(t.Context())
+		var committing sync.WaitGroup
+		committing.Go(func() { s.staff.committer.run(ctx) })
+		s.owner = own(s.staff, kafka.TopicPartition{Topic: "shop"}, 0, s)
+		play(s)
+		s.owner.lose()
+		cancel()
+		committing.Wait()
+		s.staff.pool.running.Wait()
+	})
+}
+
+// publish puts events of the keys given into the log.
+func (s *stage) publish(keys ...string) {
+	for _, key := range keys {
+		s.append(record(s, sold{key, "web"}))
+	}
+}
+
+func (s *stage) append(r kafka.Record) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r.Offset = int64(len(s.log))
+	s.log = append(s.log, r)
+	ring(s.more)
+}
+
+// Next implements reader.
+func (s *stage) Next(ctx context.Context) (kafka.Batch, error) {
+	for {
+		if b := s.batch(); b.Next > b.From {
+			return b, nil
+		}
+		select {
+		case <-s.more:
+		case <-ctx.Done():
+			return kafka.Batch{}, ctx.Err()
+		}
+	}
+}
+
+func (s *stage) batch() kafka.Batch {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	from := s.read
+	s.read = len(s.log)
+	return kafka.Batch{From: int64(from), Next: int64(s.read), Records: slices.Clone(s.log[from:])}
+}
+
+// Close implements reader.
+func (s *stage) Close() error { return nil }
+
+// Send implements sender.
+func (s *stage) Send(_ context.Context, records []kafka.Record, done func(error)) {
+	s.mu.Lock()
+	var err error
+	if len(s.sendErrs) > 0 {
+		err, s.sendErrs = s.sendErrs[0], s.sendErrs[1:]
+	}
+	if err == nil {
+		s.produced = append(s.produced, records...)
+	}
+	s.mu.Unlock()
+	done(err)
+}
+
+// Commit implements session.
+func (s *stage) Commit(_ context.Context, offsets map[kafka.TopicPartition]kafka.Offset) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.errs) > 0 {
+		err := s.errs[0]
+		s.errs = s.errs[1:]
+		return err
+	}
+	s.commits = append(s.commits, offsets[s.owner.partition].At)
+	return nil
+}
+
+// committed is the last position committed.
+func (s *stage) committed() int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.commits) == 0 {
+		return 0
+	}
+	return s.commits[len(s.commits)-1]
+}
+
+// letters are the dead letters produced.
+func (s *stage) letters() []DeadLetter {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var out []DeadLetter
+	for _, r := range s.produced {
+		if strings.HasPrefix(r.Topic, "dlq.") {
+			d, err := ParseDeadLetter(r.Headers)
+			if err != nil {
+				s.Error(err)
+			}
+			out = append(out, d)
+		}
+	}
+	return out
+}
+
+// after lets time pass.
+func (s *stage) after(d time.Duration) {
+	<-time.After(d)
+	synctest.Wait()
+}
+
+// calls notes what handlers were run for.
+type calls struct {
+	mu   sync.Mutex
+	keys []string
+}
+
+func (c *calls) add(format string, args ...any) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.keys = append(c.keys, fmt.Sprintf(format, args...))
+}
+
+func (c *calls) String() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return strings.Join(c.keys, " ")
+}
+
+func TestWhatIsEmittedIsProducedAndThenCommitted(t *testing.T) {
+	emit := func(_ context.Context, e sold) (choreo.Events, error) {
+		return choreo.Emit(packed{e.ID, "x"}, packed{e.ID, "y"}), nil
+	}
+	perform(t, Options{Prefix: ""}, emit, func(s *stage) {
+		s.publish("a", "b", "a")
+		s.after(time.Second)
+		if len(s.produced) != 6 || s.committed() != 3 {
+			s.Errorf("produced %d records, committed %d", len(s.produced), s.committed())
+		}
+		for _, r := range s.produced {
+			if r.Topic != "depot" || string(r.Key) == "" {
+				s.Errorf("produced to %s, key %q", r.Topic, r.Key)
+			}
+		}
+	})
+}
+
+func TestOnlyTheKeyThatFailedWaits(t *testing.T) {
+	var ran calls
+	handler := func(ctx context.Context, e sold) (choreo.Events, error) {
+		n := event.From(ctx).Attempt
+		ran.add("%s%d", e.ID, n)
+		if e.ID == "a" && n < 3 {
+			return nil, errors.New("broken")
+		}
+		return nil, nil
+	}
+	perform(t, Options{Concurrency: 1}, handler, func(s *stage) {
+		s.publish("a", "b", "a", "b")
+		s.after(900 * time.Millisecond)
+		if got := ran.String(); got != "a1 b1 b1" || s.committed() != 0 {
+			s.Errorf("at first ran %s, committed %d", got, s.committed())
+		}
+		s.after(6 * time.Second)
+		if got := ran.String(); got != "a1 b1 b1 a2 a3 a1 a2 a3" || s.committed() != 4 {
+			s.Errorf("in the end ran %s, committed %d", got, s.committed())
+		}
+	}, choreo.Retries(choreo.Retry{First: time.Second}))
+}
+
+func TestAttemptsUsedUpMakeADeadLetter(t *testing.T) {
+	handler := func(context.Context, sold) (choreo.Events, error) { panic("broken") }
+	perform(t, Options{}, handler, func(s *stage) {
+		began := time.Now()
+		s.publish("a")
+		s.after(time.Minute)
+		letters := s.letters()
+		if len(letters) != 1 || !strings.Contains(letters[0].Stack, "owner_test.go") {
+			s.Fatalf("dead letters %+v", letters)
+		}
+		letters[0].Stack = ""
+		want := DeadLetter{
+			Cause: CausePanic, Error: "panic: broken", Attempts: 3, First: began.UTC(), Last: began.Add(3 * time.Second).UTC(),
+			Topic: "shop", Service: "packer", Reaction: "Sold", Host: "here",
+		}
+		if letters[0] != want {
+			s.Errorf("got %+v\nwant %+v", letters[0], want)
+		}
+		if s.committed() != 1 {
+			s.Errorf("committed %d", s.committed())
+		}
+	}, choreo.Retries(choreo.Retry{First: time.Second, Attempts: 3}))
+}
+
+func TestGarbageBecomesADeadLetterAndStopsNothing(t *testing.T) {
+	var ran calls
+	handler := func(_ context.Context, e sold) (choreo.Events, error) { ran.add("%s", e.ID); return nil, nil }
+	perform(t, Options{}, handler, func(s *stage) {
+		s.append(kafka.Record{Topic: "shop", Value: []byte("{}")})
+		s.append(kafka.Record{Topic: "shop", Key: []byte("a")})
+		s.publish("a")
+		s.after(time.Second)
+		letters := s.letters()
+		if len(letters) != 2 || letters[0].Cause != CauseBadMagic || letters[1].Cause != CauseTombstone || letters[1].Offset != 1 {
+			s.Errorf("dead letters %+v", letters)
+		}
+		if ran.String() != "a" || s.committed() != 3 {
+			s.Errorf("ran %q, committed %d", &ran, s.committed())
+		}
+	})
+}
+
+func TestReleaseLetsHandlersEndAndCommits(t *testing.T) {
+	var ran calls
+	handler := func(_ context.Context, e sold) (choreo.Events, error) {
+		ran.add("%s", e.ID)
+		<-time.After(2 * time.Second)
+		return choreo.Emit(packed{e.ID, "x"}), nil
+	}
+	perform(t, Options{Concurrency: 2}, handler, func(s *stage) {
+		s.publish("a", "b", "a", "c")
+		s.after(time.Second)
+		began := time.Now()
+		soft, cancel := context.WithTimeout(s.Context(), 5*time.Second)
+		defer cancel()
+		s.owner.release(soft, s.Context())
+		if d := time.Since(began); d > 1100*time.Millisecond {
+			s.Errorf("took %v", d)
+		}
+		s.after(10 * time.Second)
+		if len(ran.keys) != 2 || len(s.produced) != 2 || s.committed() != 2 {
+			s.Errorf("ran %q, produced %d, committed %d", &ran, len(s.produced), s.committed())
+		}
+	})
+}
+
+func TestReleaseCancelsHandlersThatTakeTooLong(t *testing.T) {
+	var cause error
+	handler := func(ctx context.Context, e sold) (choreo.Events, error) {
+		if e.ID == "quick" {
+			return nil, nil
+		}
+		<-ctx.Done()
+		cause = context.Cause(ctx)
+		return choreo.Emit(packed{e.ID, "x"}), nil
+	}
+	perform(t, Options{}, handler, func(s *stage) {
+		s.publish("quick", "slow", "quick")
+		s.after(10 * time.Millisecond)
+		soft, cancel := context.WithTimeout(s.Context(), 5*time.Second)
+		defer cancel()
+		s.owner.release(soft, s.Context())
+		s.after(time.Second)
+		if !errors.Is(cause, errTakenAway) || len(s.produced) != 0 || s.committed() != 1 {
+			s.Errorf("cause %v, produced %d, committed %d", cause, len(s.produced), s.committed())
+		}
+	})
+}
+
+func TestLoseDropsEverything(t *testing.T) {
+	var ran calls
+	handler := func(ctx context.Context, e sold) (choreo.Events, error) {
+		ran.add("%s", e.ID)
+		<-ctx.Done()
+		return choreo.Emit(packed{e.ID, "x"}), nil
+	}
+	perform(t, Options{Concurrency: 1}, handler, func(s *stage) {
+		s.publish("a", "b")
+		s.after(time.Second)
+		s.owner.lose()
+		s.after(time.Minute)
+		if ran.String() != "a" || len(s.produced) != 0 || s.committed() != 0 {
+			s.Errorf("ran %q, produced %d, committed %d", &ran, len(s.produced), s.committed())
+		}
+	})
+}
+
+func TestProducingIsTriedAgainWithoutRunningTheHandler(t *testing.T) {
+	var ran calls
+	handler := func(_ context.Context, e sold) (choreo.Events, error) {
+		ran.add("%s", e.ID)
+		return choreo.Emit(packed{e.ID, "x"}), nil
+	}
+	perform(t, Options{}, handler, func(s *stage) {
+		away := errors.New("broker away")
+		s.sendErrs = []error{away, away, away}
+		s.publish("a", "a")
+		s.after(5 * time.Second)
+		if ran.String() != "a a" || len(s.produced) != 2 || s.committed() != 2 {
+			s.Errorf("ran %q, produced %d, committed %d", &ran, len(s.produced), s.committed())
+		}
+	})
+}
+
+func TestWhatTheBrokerNeverTakesIsADeadLetter(t *testing.T) {
+	handler := func(_ context.Context, e sold) (choreo.Events, error) { return choreo.Emit(packed{e.ID, "x"}), nil }
+	perform(t, Options{}, handler, func(s *stage) {
+		s.sendErrs = []error{fmt.Errorf("depot: %w", kafka.ErrTooLarge)}
+		s.publish("a")
+		s.after(time.Second)
+		if l := s.letters(); len(l) != 1 || l[0].Cause != CauseRefused || l[0].Attempts != 1 || l[0].First.IsZero() || len(s.produced) != 1 {
+			s.Errorf("dead letters %+v of %d records", l, len(s.produced))
+		}
+	})
+}
+
+func TestCommitsAreBatchedAndTriedAgain(t *testing.T) {
+	handler := func(context.Context, sold) (choreo.Events, error) { return nil, nil }
+	perform(t, Options{CommitInterval: time.Second}, handler, func(s *stage) {
+		for range 30 {
+			s.publish("a")
+			s.after(100 * time.Millisecond)
+		}
+		if n := len(s.commits); n < 3 || n > 4 {
+			s.Errorf("%d commits in 3 s: %v", n, s.commits)
+		}
+		s.errs = []error{errors.New("no coordinator"), errors.New("no coordinator")}
+		s.publish("a")
+		s.after(2 * time.Second)
+		if s.committed() != 31 {
+			s.Errorf("committed %d", s.committed())
+		}
+	})
+}
+
+func TestFencedCommitIsDroppedAndDoesNotHoldUpTheRelease(t *testing.T) {
+	handler := func(context.Context, sold) (choreo.Events, error) { return nil, nil }
+	perform(t, Options{CommitInterval: time.Minute}, handler, func(s *stage) {
+		s.publish("a")
+		s.after(time.Second)
+		s.errs = []error{fmt.Errorf("committing: %w", kafka.ErrFenced)}
+		s.publish("a")
+		s.after(time.Second)
+		began := time.Now()
+		s.owner.release(s.Context(), s.Context())
+		if d := time.Since(began); d > 10*time.Millisecond || s.committed() != 1 {
+			s.Errorf("release took %v, committed %d", d, s.committed())
+		}
+	})
+}
+
+func TestFetchingWaitsWhereTheWindowIsFull(t *testing.T) {
+	var gate chan struct{} // made in the bubble
+	handler := func(context.Context, sold) (choreo.Events, error) { <-gate; return nil, nil }
+	perform(t, Options{Window: Window{Records: 2}}, handler, func(s *stage) {
+		gate = make(chan struct{})
+		for _, key := range []string{"a", "b", "c", "d", "e", "f"} {
+			s.publish(key)
+			s.after(time.Millisecond)
+		}
+		// Two are in hand, the third waits to be taken.
+		if s.read != 3 {
+			s.Errorf("read %d records", s.read)
+		}
+		close(gate)
+		s.after(time.Second)
+		if s.read != 6 || s.committed() != 6 {
+			s.Errorf("read %d, committed %d", s.read, s.committed())
+		}
+	})
+}
+
+func TestHandlerThatIgnoresItsTimeoutIsNamed(t *testing.T) {
+	var gate chan struct{} // made in the bubble
+	handler := func(context.Context, sold) (choreo.Events, error) { <-gate; return nil, nil }
+	perform(t, Options{}, handler, func(s *stage) {
+		gate = make(chan struct{})
+		s.publish("a")
+		s.after(3 * time.Second)
+		if out := s.output.String(); !strings.Contains(out, "ignores its timeout") || !strings.Contains(out, "reaction=Sold") {
+			s.Errorf("log: %s", out)
+		}
+		close(gate)
+		s.after(time.Second)
+	}, choreo.Timeout(time.Second))
+}
+
+func TestFailuresAreLogged(t *testing.T) {
+	handler := func(context.Context, sold) (choreo.Events, error) { return nil, errors.New("no such thing") }
+	perform(t, Options{}, handler, func(s *stage) {
+		s.publish("a")
+		s.after(time.Minute)
+		for _, part := range []string{"no such thing", "event=id-a", "flow=flow-a", "attempt=1", "again=", "cause=attempts", "service=packer"} {
+			if !strings.Contains(s.output.String(), part) {
+				s.Errorf("log lacks %s: %s", part, &s.output)
+			}
+		}
+	}, choreo.Retries(choreo.Retry{Attempts: 2}))
+}
