@@ -100,7 +100,7 @@ func TestRequestIsTakenOnceOrRefused(t *testing.T) {
 	}
 	var first string
 	for range 3 {
-		status, _, answer, err := rig.Post(ctx, api, "the same key", good)
+		status, _, answer, err := rig.Post(ctx, api, "the-same-key", good)
 		if err != nil || status != http.StatusAccepted {
 			t.Fatalf("status %d, %v: %s", status, err, answer)
 		}

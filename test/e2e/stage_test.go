@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -191,10 +192,9 @@ func (s *stage) place(ctx context.Context, kinds []rig.Kind, n, rate int) []plac
 	tick := time.NewTicker(time.Second / time.Duration(rate))
 	defer tick.Stop()
 	var out []placed
-	for i := range n {
+	for range n {
 		for _, k := range kinds {
-			key := fmt.Sprintf("%s %s %d %d", s.Name(), k.Name, i, time.Now().UnixNano())
-			p, err := rig.Place(ctx, s.processes["orders"].API, key, k.Order)
+			p, err := rig.Place(ctx, s.processes["orders"].API, rand.Text(), k.Order)
 			if err != nil {
 				s.Error(err)
 				return out

@@ -88,8 +88,12 @@ func Place(ctx context.Context, api, key string, o Order) (Placed, error) {
 		if err != nil {
 			return err
 		}
-		if status != http.StatusAccepted {
-			return fmt.Errorf("POST /orders: status %d: %.300s", status, answer)
+		switch err := fmt.Errorf("POST /orders: status %d: %.300s", status, answer); {
+		case status == http.StatusAccepted:
+		case status < http.StatusInternalServerError:
+			return final{err}
+		default:
+			return err
 		}
 		return json.Unmarshal(answer, &placed)
 	})

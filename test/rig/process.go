@@ -94,7 +94,7 @@ func (p *Process) Ready(ctx context.Context) error {
 	err := Await(ctx, func(ctx context.Context) error {
 		select {
 		case <-p.ended:
-			return fmt.Errorf("it has ended: %s", p.cmd.ProcessState)
+			return final{fmt.Errorf("it has ended: %s", p.cmd.ProcessState)}
 		default:
 		}
 		return get(ctx, "http://"+p.Console+"/readyz", nil)

@@ -69,6 +69,9 @@ func FreeAddr() (string, error) {
 // poll is how often [Await] looks.
 const poll = 25 * time.Millisecond
 
+// final is an error that no waiting will mend.
+type final struct{ error }
+
 // Await asks check until it returns nil. Where ctx ends first, the error is
 // check's last one: what was still missing.
 func Await(ctx context.Context, check func(context.Context) error) error {
@@ -78,6 +81,9 @@ func Await(ctx context.Context, check func(context.Context) error) error {
 		err := check(ctx)
 		if err == nil {
 			return nil
+		}
+		if _, ok := errors.AsType[final](err); ok {
+			return err
 		}
 		select {
 		case <-ctx.Done():
