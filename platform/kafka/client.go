@@ -85,6 +85,7 @@ type Client struct {
 	transport *kgo.Transport
 	format    *kmsg.RequestFormatter
 	conns     conns
+	reach     reach
 	log       *slog.Logger
 	stop      context.CancelFunc
 }

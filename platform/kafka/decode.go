@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"fmt"
 	"hash/crc32"
@@ -34,9 +35,7 @@ const maxStrings = 256
 // error, that of the batch which cannot be read, so that what came before it
 // is not lost. A batch cut short at the end of data is left alone.
 func (d *decoder) decode(data []byte, from int64, aborted []abortedTransaction) (records []Record, next int64, err error) {
-	d.aborted = slices.Clone(aborted)
-	slices.SortFunc(d.aborted, func(a, b abortedTransaction) int { return int(min(max(a.FirstOffset-b.FirstOffset, -1), 1)) })
-	d.pids = make(map[int64]bool)
+	d.begin(aborted)
 	next = from
 	for len(data) >= batchPrefix {
 		length := int64(binary.BigEndian.Uint32(data[batchLength:]))
@@ -55,6 +54,18 @@ func (d *decoder) decode(data []byte, from int64, aborted []abortedTransaction) 
 		next = max(next, last+1)
 	}
 	return records, next, nil
+}
+
+// begin takes up the transactions that the broker says were aborted.
+func (d *decoder) begin(aborted []abortedTransaction) {
+	d.aborted, d.pids = nil, nil
+	if len(aborted) == 0 {
+		return
+	}
+	d.pids = make(map[int64]bool)
+	d.aborted = slices.SortedFunc(slices.Values(aborted), func(a, b abortedTransaction) int {
+		return cmp.Compare(a.FirstOffset, b.FirstOffset)
+	})
 }
 
 // batch reads one batch and returns the last offset that it covers.
@@ -78,9 +89,8 @@ func (d *decoder) batch(b []byte, from int64, records *[]Record) (last int64, er
 		return 0, d.corrupt(base, "a last offset %d after the first", lastDelta)
 	}
 	attributes := be.Uint16(b[batchAttributes:])
-	skip, err := d.transaction(b, attributes, base, last)
-	if err != nil || skip || last < from {
-		return last, err
+	if skip := d.transaction(b, attributes, last); skip || last < from {
+		return last, nil
 	}
 	body, err := inflate(b[batchHeader:], attributes)
 	if err != nil {
@@ -97,7 +107,7 @@ func (d *decoder) batch(b []byte, from int64, records *[]Record) (last int64, er
 
 // transaction tells whether a batch holds nothing for a reader: it marks the
 // end of a transaction, or belongs to one that was aborted.
-func (d *decoder) transaction(b []byte, attributes uint16, base, last int64) (skip bool, err error) {
+func (d *decoder) transaction(b []byte, attributes uint16, last int64) (skip bool) {
 	producer := int64(binary.BigEndian.Uint64(b[batchProducerID:]))
 	for len(d.aborted) > 0 && d.aborted[0].FirstOffset <= last {
 		d.pids[d.aborted[0].ProducerID] = true
@@ -105,9 +115,9 @@ func (d *decoder) transaction(b []byte, attributes uint16, base, last int64) (sk
 	}
 	if attributes&attrControl != 0 {
 		delete(d.pids, producer)
-		return true, nil
+		return true
 	}
-	return attributes&attrTransactional != 0 && d.pids[producer], nil
+	return attributes&attrTransactional != 0 && d.pids[producer]
 }
 
 func inflate(body []byte, attributes uint16) ([]byte, error) {

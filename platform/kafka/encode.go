@@ -3,7 +3,6 @@ package kafka
 import (
 	"encoding/binary"
 	"hash/crc32"
-	"time"
 )
 
 // The layout of a record batch, format 2 (KIP-98): where its fields start.
@@ -102,6 +101,3 @@ func appendBytes(dst, b []byte) []byte {
 	dst = binary.AppendVarint(dst, int64(len(b)))
 	return append(dst, b...)
 }
-
-// millis drops from t what Kafka does not keep.
-func millis(t time.Time) time.Time { return time.UnixMilli(t.UnixMilli()) }

@@ -128,7 +128,7 @@ func (c *Client) Join(ctx context.Context, cfg GroupConfig, h GroupHandler) erro
 	if err := cfg.validate(); err != nil {
 		return err
 	}
-	m := &member{c: c, cfg: cfg, handler: h, outage: outage{log: c.log, what: "group " + cfg.ID}}
+	m := &member{c: c, cfg: cfg, handler: h, outage: outage{c: c, what: "group " + cfg.ID}}
 	defer m.leave(ctx)
 	for ctx.Err() == nil {
 		round, err := m.join(ctx)
@@ -176,7 +176,7 @@ func (m *member) join(ctx context.Context) (*round, error) {
 	for {
 		r, err := m.joinOnce(ctx)
 		if err == nil {
-			m.outage.worked()
+			m.outage.work()
 			return r, nil
 		}
 		if ctx.Err() != nil {
@@ -193,7 +193,7 @@ func (m *member) join(ctx context.Context) (*round, error) {
 			if !retriable(err) {
 				return nil, err
 			}
-			m.outage.failed(err)
+			m.outage.fail(err)
 		}
 		if err := wait.wait(ctx); err != nil {
 			return nil, err

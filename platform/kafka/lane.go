@@ -30,7 +30,7 @@ type lane struct {
 func newLane(p *Producer, tp TopicPartition) *lane {
 	return &lane{
 		p: p, tp: tp, maxBytes: p.cfg.MaxBatchBytes,
-		outage: outage{log: p.c.log, what: fmt.Sprintf("producing to %s[%d]", tp.Topic, tp.Partition)},
+		outage: outage{c: p.c, what: fmt.Sprintf("producing to %s[%d]", tp.Topic, tp.Partition)},
 	}
 }
 
@@ -126,7 +126,7 @@ func (l *lane) persist(batch []*item) error {
 		clean = clean && err == nil
 		switch {
 		case err == nil:
-			l.outage.worked()
+			l.outage.work()
 			return nil
 		case l.p.ctx.Err() != nil:
 			return context.Cause(l.p.ctx)
@@ -143,7 +143,7 @@ func (l *lane) persist(batch []*item) error {
 		case time.Since(unknown) > l.p.cfg.UnknownTopicTimeout:
 			return fmt.Errorf("producing to %s[%d], which does not exist: %w", l.tp.Topic, l.tp.Partition, err)
 		}
-		l.outage.failed(err)
+		l.outage.fail(err)
 		if err := wait.wait(l.p.ctx); err != nil {
 			return err
 		}

@@ -109,20 +109,20 @@ func (p *Producer) lookup(name string, known bool) (int32, error) {
 		fmt.Errorf("producing to %s: its partitions are not known after %s", name, p.cfg.DeliveryTimeout))
 	defer cancel()
 	var wait backoff
-	outage := outage{log: p.c.log, what: "producing to " + name}
+	outage := outage{c: p.c, what: "producing to " + name}
 	started := time.Now()
 	for {
 		n, err := p.c.partitionsOnce(ctx, name)
 		switch code, isCode := kgoCode(err); {
 		case err == nil:
-			outage.worked()
+			outage.work()
 			return n, nil
 		case known, !retriable(err):
 			return 0, err
 		case isCode && code == kgo.UnknownTopicOrPartition && time.Since(started) > p.cfg.UnknownTopicTimeout:
 			return 0, fmt.Errorf("topic %s does not exist: %w", name, err)
 		}
-		outage.failed(err)
+		outage.fail(err)
 		if ended := wait.wait(ctx); ended != nil {
 			return 0, fmt.Errorf("%w: %w", ended, err)
 		}

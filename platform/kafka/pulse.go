@@ -61,7 +61,7 @@ func (p *pulse) rebalancing() bool {
 
 // beat beats until the pulse is stopped or the membership lost.
 func (p *pulse) beat() {
-	outage := outage{log: p.m.c.log, what: "heartbeat of group " + p.m.cfg.ID}
+	outage := outage{c: p.m.c, what: "heartbeat of group " + p.m.cfg.ID}
 	ticker := time.NewTicker(p.m.cfg.Heartbeat)
 	defer ticker.Stop()
 	heard := time.Now()
@@ -77,7 +77,7 @@ func (p *pulse) beat() {
 			return
 		case err == nil:
 			heard = time.Now()
-			outage.worked()
+			outage.work()
 		case errors.Is(err, kgo.RebalanceInProgress):
 			heard = time.Now()
 			p.move()
@@ -88,7 +88,7 @@ func (p *pulse) beat() {
 			p.gone(fmt.Errorf("%w: no heartbeat for %s: %w", ErrFenced, p.m.cfg.SessionTimeout, err))
 			return
 		default:
-			outage.failed(err)
+			outage.fail(err)
 		}
 	}
 }

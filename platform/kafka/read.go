@@ -58,7 +58,7 @@ func (c *Client) Read(tp TopicPartition, from int64) *Reader {
 	return &Reader{
 		c: c, tp: tp, at: from, size: fetchBytes,
 		decoder: decoder{tp: tp},
-		outage:  outage{log: c.log, what: fmt.Sprintf("fetching %s[%d]", tp.Topic, tp.Partition)},
+		outage:  outage{c: c, what: fmt.Sprintf("fetching %s[%d]", tp.Topic, tp.Partition)},
 		results: make(chan result),
 		ctx:     ctx,
 		stop:    stop,
@@ -118,10 +118,10 @@ func (r *Reader) fetchNext() (Batch, error) {
 		batch, err := r.fetch()
 		switch {
 		case err == nil && batch.Next > batch.From:
-			r.outage.worked()
+			r.outage.work()
 			return batch, nil
 		case err == nil: // nothing new
-			r.outage.worked()
+			r.outage.work()
 			wait.reset()
 			continue
 		case errors.Is(err, kgo.OffsetOutOfRange):
@@ -134,7 +134,7 @@ func (r *Reader) fetchNext() (Batch, error) {
 		case !retriable(err):
 			return Batch{}, r.named(err)
 		default:
-			r.outage.failed(err)
+			r.outage.fail(err)
 		}
 		if err := wait.wait(r.ctx); err != nil {
 			return Batch{}, err

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"math/rand/v2"
+	"sync"
 	"time"
 )
 
@@ -37,26 +38,62 @@ func (b *backoff) wait(ctx context.Context) error {
 
 func (b *backoff) reset() { b.tries = 0 }
 
-// outage logs when something that is tried over and over stops working and
-// when it works again, and nothing in between.
+// outage follows something that is tried over and over. It logs when that stops
+// working and when it works again, and nothing in between. That no broker can
+// be reached concerns everything at once, and is logged once for the client.
 type outage struct {
-	log  *slog.Logger
-	what string
+	c      *Client
+	what   string
+	failed int // in a row
+	told   bool
+}
+
+// fail notes a failed try. The first of a row is not worth a word: after a
+// broker's restart every connection from before fails once.
+func (o *outage) fail(err error) {
+	o.failed++
+	switch _, refused := kgoCode(err); {
+	case o.failed != 2:
+	case refused:
+		o.told = true
+		o.c.log.Warn(o.what+" fails; trying again", "error", err)
+	default:
+		o.c.reach.lost(o.c.log, err)
+	}
+}
+
+func (o *outage) work() {
+	switch {
+	case o.told:
+		o.c.log.Info(o.what + " works again")
+	case o.failed >= 2:
+		o.c.reach.found(o.c.log)
+	}
+	o.failed, o.told = 0, false
+}
+
+// reach is whether the brokers can be reached, as far as anybody noticed.
+type reach struct {
+	mu   sync.Mutex
 	down bool
 }
 
-func (o *outage) failed(err error) {
-	if !o.down {
-		o.log.Warn(o.what+": failed; trying again", "error", err)
+func (r *reach) lost(log *slog.Logger, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.down {
+		log.Warn("Kafka cannot be reached; trying again", "error", reason(err))
 	}
-	o.down = true
+	r.down = true
 }
 
-func (o *outage) worked() {
-	if o.down {
-		o.log.Info(o.what + ": works again")
+func (r *reach) found(log *slog.Logger) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.down {
+		log.Info("Kafka can be reached again")
 	}
-	o.down = false
+	r.down = false
 }
 
 // retry tries again what passes, for as long as three requests may take. A
