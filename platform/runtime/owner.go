@@ -262,7 +262,7 @@ func (o *owner) readAttempts() {
 			o.keep(a.work)
 		}
 		o.logAttempt(a)
-		o.setResult(a.work, a.result)
+		*o.result(a.work) = a.result
 		o.in.attempts = append(o.in.attempts, attempted{a.work, a.result.Outcome, a.result.Wait})
 	}
 }
@@ -272,18 +272,22 @@ func (o *owner) readAttempts() {
 func (o *owner) readFinished() {
 	for _, f := range o.news.finished {
 		r := o.result(f.work)
-		turn := f.err != nil && refused(f.err) && r.Outcome == Handled
-		if turn {
+		turned := false
+		switch {
+		case f.err == nil:
+			*r = Result{} // lets go of its messages
+		case refused(f.err) && r.Outcome == Handled:
+			turned = true
 			*r = Result{Outcome: GivenUp, Cause: CauseRefused, Err: f.err}
-		} else if f.err != nil {
+			o.log.Error("the broker refuses what was emitted: dead letter", "error", f.err)
+		default:
 			o.log.Warn("producing failed, trying again", "error", f.err)
 		}
-		o.in.finished = append(o.in.finished, finished{f.work, f.err == nil, turn})
+		o.in.finished = append(o.in.finished, finished{f.work, f.err == nil, turned})
 	}
 }
 
-func (o *owner) setResult(work int32, r Result) { *o.result(work) = r }
-
+// result is where the result of a work is kept until it is finished.
 func (o *owner) result(work int32) *Result {
 	if n := int(work) + 1 - len(o.results); n > 0 {
 		o.results = append(o.results, make([]Result, n)...)
@@ -350,6 +354,7 @@ func (o *owner) finish() {
 		payload := o.machine.events.at(work.event).payload
 		r := result{work: w, origin: &payload.record}
 		if payload.verdict.Cause != "" {
+			o.result(w).Outcome = GivenUp
 			r.dead = o.deadRecord(payload)
 		} else if res := o.result(w); res.Outcome == GivenUp {
 			r.dead = o.deadWork(work, payload, res)
@@ -364,6 +369,7 @@ func (o *owner) finish() {
 
 // deadRecord is the dead letter of a record that no handler has seen.
 func (o *owner) deadRecord(d *delivery) *DeadLetter {
+	o.log.Warn("record cannot be handled: dead letter", "offset", d.record.Offset, "cause", d.verdict.Cause, "error", d.verdict.Err)
 	letter := o.service.DeadLetter(&d.record, d.verdict.Cause, d.verdict.Err)
 	letter.First, letter.Last, letter.Host = o.in.now, o.in.now, o.host
 	return letter

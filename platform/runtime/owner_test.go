@@ -13,14 +13,13 @@ import (
 	"testing/synctest"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"github.com/troupedev/troupe/platform/choreo"
 	"github.com/troupedev/troupe/platform/event"
 	"github.com/troupedev/troupe/platform/kafka"
+	"github.com/troupedev/troupe/platform/kafka/kafkatest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { kafkatest.Main(m) }
 
 // stage is a service with one partition of the shop, between a log, a producer
 // and a group that are made up. It runs in a bubble of synctest.
@@ -375,6 +374,25 @@ func TestWhatTheBrokerNeverTakesIsADeadLetter(t *testing.T) {
 		s.after(time.Second)
 		if l := s.letters(); len(l) != 1 || l[0].Cause != CauseRefused || l[0].Attempts != 1 || l[0].First.IsZero() || len(s.produced) != 1 {
 			s.Errorf("dead letters %+v of %d records", l, len(s.produced))
+		}
+	})
+}
+
+func TestDeadLetterThatIsRefusedIsTriedAgainWithWaits(t *testing.T) {
+	handler := func(context.Context, sold) (choreo.Events, error) { return nil, choreo.Permanent(errors.New("broken")) }
+	perform(t, Options{}, handler, func(s *stage) {
+		for range 20 {
+			s.sendErrs = append(s.sendErrs, kafka.ErrTooLarge)
+		}
+		s.append(kafka.Record{Topic: "shop", Value: []byte("{}")})
+		s.publish("a")
+		s.after(5 * time.Second)
+		if n := len(s.sendErrs); n < 5 || n > 10 || s.committed() != 0 {
+			s.Errorf("%d sends left, committed %d", n, s.committed())
+		}
+		s.after(5 * time.Minute)
+		if l := s.letters(); len(l) != 2 || s.committed() != 2 {
+			s.Errorf("dead letters %+v, committed %d", l, s.committed())
 		}
 	})
 }
