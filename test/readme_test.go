@@ -78,8 +78,8 @@ func TestTheReadmesSubscriberWorks(t *testing.T) {
 		t.Fatal(err)
 	}
 	goRun(t, "test", "-vet=off", "-overlay", file, "./services") // vet wants to be in the folder
-	binary := filepath.Join(t.TempDir(), "thanks.test") // built and run apart: its folder is not there to run in
-	goRun(t, "test", "-c", "-overlay", file, "-o", binary, "./services/thanks")
+	binary := filepath.Join(t.TempDir(), "thanks.test")          // built and run apart: its folder is not there to run in
+	goRun(t, "test", "-vet=off", "-c", "-overlay", file, "-o", binary, "./services/thanks")
 	if out, err := exec.CommandContext(t.Context(), binary).CombinedOutput(); err != nil {
 		t.Errorf("the README's test fails: %v\n%s", err, out)
 	}
