@@ -76,7 +76,7 @@ func (p *program) main(ctx context.Context, args []string) int {
 		return 0 // ended because it was asked to
 	}
 	for line := range strings.Lines(err.Error()) {
-		fmt.Fprintf(p.err, "troupe: %s\n", strings.TrimRight(line, "\n"))
+		fmt.Fprintf(p.err, "troupe: %s\n", strings.TrimPrefix(strings.TrimRight(line, "\n"), "troupe: "))
 	}
 	return 1
 }
@@ -85,7 +85,6 @@ func (p *program) root() *cobra.Command {
 	root := &cobra.Command{
 		Use:           "troupe",
 		Short:         "Event choreography on Kafka",
-		Args:          cobra.NoArgs,
 		SilenceUsage:  true, // an error is one line, not a page
 		SilenceErrors: true, // main prints it
 	}
@@ -93,4 +92,14 @@ func (p *program) root() *cobra.Command {
 	root.AddCommand(p.runCommand(), p.topologyCommand(), p.settingsCommand(),
 		p.tailCommand(), p.sendCommand(), p.healthCommand(), p.versionCommand())
 	return root
+}
+
+// argument checks that a command is given one argument, called name.
+func argument(name string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) != 1 {
+			return fmt.Errorf("%s takes one %s, not %d; see %s --help", cmd.Name(), name, len(args), cmd.CommandPath())
+		}
+		return nil
+	}
 }

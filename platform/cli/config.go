@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"strings"
 	"time"
@@ -94,21 +95,20 @@ func kindOf(goType string) string {
 // configure reads the settings: flags over variables over defaults. It returns
 // the environment with the flags in it, which services are configured from.
 func (p *program) configure(cmd *cobra.Command) (*config, map[string]string, error) {
-	environ := make(map[string]string, len(p.environ))
-	for name, value := range p.environ {
-		environ[name] = value
-	}
+	environ := maps.Clone(p.environ)
 	c := &config{}
 	for _, s := range choreo.Settings(platform(c)) {
 		if f := cmd.Flags().Lookup(flagOf(s.Variable)); f != nil && f.Changed {
 			environ[s.Variable] = f.Value.String()
 		}
 	}
-	err := platform(c).Configure(environ)
-	if err == nil {
-		err = c.validate()
+	if err := platform(c).Configure(environ); err != nil {
+		return nil, nil, err
 	}
-	return c, environ, err
+	for i, broker := range c.Brokers {
+		c.Brokers[i] = strings.TrimSpace(broker)
+	}
+	return c, environ, c.validate()
 }
 
 // validate returns every fault, joined.

@@ -34,7 +34,7 @@ func (p *program) sendCommand() *cobra.Command {
 		Short: "Publish one event, checked by its schema",
 		Long: "Publishes one event as the first of a new flow. EVENT is OrderPlaced, orders.OrderPlaced or orders.OrderPlaced/v1;\n" +
 			"without a version it is the newest. Prints the ids of the event and its flow.",
-		Args: cobra.ExactArgs(1),
+		Args: argument("EVENT"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, _, err := p.configure(cmd)
 			if err != nil {

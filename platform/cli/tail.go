@@ -22,7 +22,7 @@ func (p *program) tailCommand() *cobra.Command {
 		Short: "Print decoded events as they come",
 		Long: "Prints the events of a topic as they come, until it is interrupted. TOPIC is a domain, such as orders, or any\n" +
 			"other topic, such as dlq.payments.orders for what payments could not handle.",
-		Args: cobra.ExactArgs(1),
+		Args: argument("TOPIC"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, _, err := p.configure(cmd)
 			if err != nil {

@@ -1,15 +1,19 @@
 package cli
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
+	"os"
 
 	"github.com/spf13/cobra"
+
+	"github.com/troupedev/troupe/platform/choreo"
 )
 
 func (p *program) topologyCommand() *cobra.Command {
-	var format string
+	var format, output string
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "topology",
@@ -22,24 +26,36 @@ func (p *program) topologyCommand() *cobra.Command {
 			if asJSON {
 				format = "json"
 			}
-			view := p.topology.View()
-			switch format {
-			case "text":
-				return view.Text(p.out)
-			case "mermaid":
-				return view.Mermaid(p.out)
-			case "dot":
-				return view.DOT(p.out)
-			case "json":
-				return printJSON(p.out, view)
+			var text bytes.Buffer
+			if err := render(&text, p.topology.View(), format); err != nil {
+				return err
 			}
-			return fmt.Errorf("--format: %q is neither text, mermaid, dot nor json", format)
+			if output != "" {
+				return os.WriteFile(output, text.Bytes(), 0o644)
+			}
+			_, err := p.out.Write(text.Bytes())
+			return err
 		},
 	}
 	cmd.Flags().StringVar(&format, "format", "text", "text, mermaid, dot (Graphviz) or json")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON, as --format json")
+	cmd.Flags().StringVarP(&output, "output", "o", "", "write to this file instead of printing")
 	cmd.MarkFlagsMutuallyExclusive("format", "json")
 	return cmd
+}
+
+func render(w io.Writer, view choreo.View, format string) error {
+	switch format {
+	case "text":
+		return view.Text(w)
+	case "mermaid":
+		return view.Mermaid(w)
+	case "dot":
+		return view.DOT(w)
+	case "json":
+		return printJSON(w, view)
+	}
+	return fmt.Errorf("--format: %q is neither text, mermaid, dot nor json", format)
 }
 
 // printJSON prints a list or record for a person and a program to read.

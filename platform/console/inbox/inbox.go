@@ -102,6 +102,10 @@ func (in *Inbox) URL() string { return "smtp://" + in.Addr() }
 // Close ends the inbox and its connections, also those with a mail half sent.
 func (in *Inbox) Close() error {
 	err := in.server.Close()
+	// The server knows the listener only once its goroutine has run.
+	if closing := in.listener.Close(); !errors.Is(closing, net.ErrClosed) {
+		err = errors.Join(err, closing)
+	}
 	<-in.done
 	return err
 }
