@@ -50,25 +50,27 @@ func (s *Service) Handle(ctx context.Context, w *Work, attempt int, now time.Tim
 	if !w.Envelope.Expiry.IsZero() && now.After(w.Envelope.Expiry) {
 		return Result{Expired: true}
 	}
-	emitted, err := w.run(ctx, attempt)
+	messages, err := w.attempt(ctx, attempt, now)
 	if err == nil {
-		var messages []choreo.Message
-		if messages, err = w.handler.emitter.Emit(w.Envelope, emitted, now); err == nil {
-			return Result{Messages: messages}
-		}
+		return Result{Messages: messages}
 	}
 	return s.failed(ctx, w.handler.reaction, attempt, err)
 }
 
-func (w *Work) run(ctx context.Context, attempt int) (emitted choreo.Events, err error) {
-	ctx, cancel := context.WithTimeout(event.With(ctx, w.Envelope.Meta(attempt)), w.handler.reaction.Timeout())
-	defer cancel()
+// attempt runs the handler and encodes what it emitted; either may panic.
+func (w *Work) attempt(ctx context.Context, attempt int, now time.Time) (messages []choreo.Message, err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			emitted, err = nil, &PanicError{p, debug.Stack()}
+			messages, err = nil, &PanicError{p, debug.Stack()}
 		}
 	}()
-	return w.handler.reaction.Handle(ctx, w.Event)
+	ctx, cancel := context.WithTimeout(event.With(ctx, w.Envelope.Meta(attempt)), w.handler.reaction.Timeout())
+	defer cancel()
+	emitted, err := w.handler.reaction.Handle(ctx, w.Event)
+	if err != nil {
+		return nil, err
+	}
+	return w.handler.emitter.Emit(w.Envelope, emitted, now)
 }
 
 // failed decides what follows from a failed attempt.

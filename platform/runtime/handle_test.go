@@ -48,7 +48,9 @@ func TestHandleSteersByTheError(t *testing.T) {
 			Result{Outcome: TryAgain, Wait: time.Minute}},
 		"an error with its own wait at the last attempt": {func(context.Context, sold) (choreo.Events, error) { return nil, choreo.RetryAfter(time.Minute, broken) }, 3,
 			Result{Outcome: GivenUp, Cause: CauseAttempts}},
-		"a panic":                     {func(context.Context, sold) (choreo.Events, error) { panic(broken) }, 1, Result{Outcome: TryAgain, Wait: 750 * time.Millisecond}},
+		"a panic": {func(context.Context, sold) (choreo.Events, error) { panic(broken) }, 1, Result{Outcome: TryAgain, Wait: 750 * time.Millisecond}},
+		"a panic in an emitted event": {func(context.Context, sold) (choreo.Events, error) { return choreo.Emit((*packed)(nil)), nil }, 1,
+			Result{Outcome: TryAgain, Wait: 750 * time.Millisecond}},
 		"a panic at the last attempt": {func(context.Context, sold) (choreo.Events, error) { panic(broken) }, 3, Result{Outcome: GivenUp, Cause: CausePanic}},
 		"an event that is not declared": {func(context.Context, sold) (choreo.Events, error) { return choreo.Emit(shipped{"1"}), nil }, 1,
 			Result{Outcome: GivenUp, Cause: CauseUndeclared}},
@@ -61,7 +63,7 @@ func TestHandleSteersByTheError(t *testing.T) {
 			if got.Outcome != c.want.Outcome || got.Cause != c.want.Cause || got.Wait != c.want.Wait {
 				t.Errorf("got %d %q after %v (%v), want %d %q after %v", got.Outcome, got.Cause, got.Wait, got.Err, c.want.Outcome, c.want.Cause, c.want.Wait)
 			}
-			if panics := strings.Contains(name, "panic"); panics != strings.Contains(string(got.Stack), "handle_test.go") {
+			if panics := strings.Contains(name, "panic"); panics != (len(got.Stack) > 0) {
 				t.Errorf("stack: %s", got.Stack)
 			}
 			if (got.Err == nil) != (got.Outcome == Handled) {

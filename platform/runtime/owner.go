@@ -244,6 +244,7 @@ func (o *owner) step() {
 	o.readAttempts()
 	o.readFinished()
 	o.machine.Step(&o.in, &o.out)
+	o.keep()
 	o.start()
 	o.finish()
 	if o.out.commit >= 0 {
@@ -258,9 +259,6 @@ func (o *owner) step() {
 func (o *owner) readAttempts() {
 	for i := range o.news.attempts {
 		a := &o.news.attempts[i]
-		if a.result.Outcome == TryAgain {
-			o.keep(a.work)
-		}
 		o.logAttempt(a)
 		*o.result(a.work) = a.result
 		o.in.attempts = append(o.in.attempts, attempted{a.work, a.result.Outcome, a.result.Wait})
@@ -295,17 +293,15 @@ func (o *owner) result(work int32) *Result {
 	return &o.results[work]
 }
 
-// keep copies the record of an event that will stay for a while, so that it
-// does not hold the whole batch that it came in.
-func (o *owner) keep(w int32) {
-	work := o.machine.works.at(w)
-	if work.attempt > 1 {
-		return
+// keep copies the records of events that will stay for a while, so that they
+// do not hold the batches that they came in.
+func (o *owner) keep() {
+	for _, i := range o.out.keep {
+		e := o.machine.events.at(i)
+		kept := *e.payload
+		kept.record = clone(&kept.record)
+		e.payload = &kept
 	}
-	e := o.machine.events.at(work.event)
-	kept := *e.payload
-	kept.record = clone(&kept.record)
-	e.payload = &kept
 }
 
 func clone(r *kafka.Record) kafka.Record {

@@ -60,6 +60,7 @@ type inHand struct {
 	key     uint64
 	size    int
 	keyed   bool
+	kept    bool  // it waits behind a failure: see output.keep
 	first   int32 // of its works
 	open    int32 // works that have not ended
 	older   int32 // neighbours in the order of offsets
@@ -141,6 +142,7 @@ type finished struct {
 type output struct {
 	start   []int32   // work to run
 	finish  []int32   // work whose results are to be made lasting
+	keep    []int32   // events that wait behind a failure, and should not hold the batch that they came in
 	commit  int64     // position to commit; none: -1
 	fetch   bool      // whether more is wanted
 	wake    time.Time // next step at the latest; zero: when something happens
@@ -148,7 +150,7 @@ type output struct {
 }
 
 func (o *output) reset() {
-	*o = output{start: o.start[:0], finish: o.finish[:0], commit: -1}
+	*o = output{start: o.start[:0], finish: o.finish[:0], keep: o.keep[:0], commit: -1}
 }
 
 // newMachine returns the machine of a partition whose handling begins at from,
@@ -247,6 +249,19 @@ func (m *machine) enqueue(i int32, out *output) {
 	m.events.at(l.last).next = i
 	l.last = i
 	m.lines[key] = l
+	if m.events.at(l.first).kept {
+		m.keep(i, out)
+	}
+}
+
+// keep says that an event, and those behind it, will be in hand for long.
+func (m *machine) keep(i int32, out *output) {
+	for ; i != none; i = m.events.at(i).next {
+		if e := m.events.at(i); !e.kept {
+			e.kept = true
+			out.keep = append(out.keep, i)
+		}
+	}
 }
 
 // start gives out all work of an event.
@@ -283,6 +298,7 @@ func (m *machine) attempted(a attempted, now time.Time, out *output) {
 		m.busy--
 		w.state = waiting
 		m.timers.push(timer{now.Add(a.wait), a.work})
+		m.keep(w.event, out)
 	}
 }
 

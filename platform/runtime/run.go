@@ -27,6 +27,9 @@ func Run(ctx context.Context, t choreo.Topology, o Options) (err error) {
 		return err
 	}
 	if err := prepare(ctx, running, o); err != nil {
+		if ctx.Err() != nil {
+			return nil
+		}
 		return err
 	}
 	if o.Producer == nil {

@@ -92,7 +92,7 @@ type world struct {
 	sent    []int32 // with the finisher, in the order of sending
 	commit  int64   // on the way; -1: none
 	drain   bool
-	given   bool // work was withdrawn already
+	gone    bool // after a cut, nothing is heard of what was under way
 }
 
 func newWorld(seed uint64) *world {
@@ -158,7 +158,7 @@ func (w *world) begin() {
 	w.out = output{fetch: true}
 	w.starts = map[[2]int64]int{}
 	w.running, w.results, w.sent, w.commit = map[int32]bool{}, map[int32]Outcome{}, nil, -1
-	w.drain, w.given = false, false
+	w.drain, w.gone = false, false
 }
 
 // crash ends the life at once; what was on the way may have arrived.
@@ -180,8 +180,10 @@ func (w *world) step() error {
 	if w.out.fetch && w.IntN(2) == 0 {
 		in.batch = w.batch()
 	}
-	w.attempts(&in)
-	w.finish(&in)
+	if !w.gone {
+		w.attempts(&in)
+		w.finish(&in)
+	}
 	if w.commit >= 0 && w.IntN(3) == 0 {
 		w.committed, in.committed, w.commit = w.commit, w.commit, -1
 	}
@@ -327,8 +329,8 @@ func (w *world) revoke(in *input) {
 		}
 		return
 	}
-	if w.drain && !w.given && w.IntN(20) == 0 {
-		w.given, in.cut = true, true
+	if w.drain && !w.gone && w.IntN(20) == 0 {
+		w.gone, in.cut = true, true
 	}
 }
 
@@ -350,10 +352,33 @@ func (w *world) obey() error {
 	if w.drain && !w.out.wake.IsZero() {
 		return fmt.Errorf("a timer while draining")
 	}
+	if w.gone && w.m.busy > 0 {
+		return fmt.Errorf("waits for %d pieces of work after a cut", w.m.busy)
+	}
+	if !w.keepsWaiting() {
+		return fmt.Errorf("an event waits behind a failure and was not kept")
+	}
 	if n, most := w.m.records, w.window.Records-1+w.biggest; n > most {
 		return fmt.Errorf("%d records in hand, want at most %d", n, most)
 	}
 	return nil
+}
+
+// keepsWaiting checks that all events of a key whose first one waits for its
+// next attempt are marked to be kept.
+func (w *world) keepsWaiting() bool {
+	for _, l := range w.m.lines {
+		waits := false
+		for i := w.m.events.at(l.first).first; i != none; i = w.m.works.at(i).next {
+			waits = waits || w.m.works.at(i).state == waiting
+		}
+		for e := l.first; waits && e != none; e = w.m.events.at(e).next {
+			if !w.m.events.at(e).kept {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // mayStart checks that all earlier events of the key have ended.
