@@ -53,6 +53,9 @@ type Placed struct {
 	FlowID  string `json:"flowId"`
 }
 
+// client keeps as many connections as it has requests at once.
+var client = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 200, IdleConnTimeout: 10 * time.Second}}
+
 // Post sends body to an API's POST /orders once; key is its Idempotency-Key,
 // if any. It returns the answer as it came.
 func Post(ctx context.Context, api, key string, body []byte) (status int, header http.Header, answer []byte, err error) {
@@ -66,7 +69,7 @@ func Post(ctx context.Context, api, key string, body []byte) (status int, header
 	if key != "" {
 		req.Header.Set("Idempotency-Key", key)
 	}
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := client.Do(req)
 	if err != nil {
 		return 0, nil, nil, err
 	}
