@@ -11,7 +11,6 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -72,8 +71,8 @@ func (p *program) main(ctx context.Context, args []string) int {
 	root.SetOut(p.out)
 	root.SetErr(p.err)
 	err := root.ExecuteContext(ctx)
-	if err == nil || ctx.Err() != nil && errors.Is(err, context.Cause(ctx)) {
-		return 0 // ended because it was asked to
+	if err == nil {
+		return 0
 	}
 	for line := range strings.Lines(err.Error()) {
 		fmt.Fprintf(p.err, "troupe: %s\n", strings.TrimPrefix(strings.TrimRight(line, "\n"), "troupe: "))

@@ -95,7 +95,8 @@ func kindOf(goType string) string {
 // configure reads the settings: flags over variables over defaults. It returns
 // the environment with the flags in it, which services are configured from.
 func (p *program) configure(cmd *cobra.Command) (*config, map[string]string, error) {
-	environ := maps.Clone(p.environ)
+	environ := map[string]string{}
+	maps.Copy(environ, p.environ)
 	c := &config{}
 	for _, s := range choreo.Settings(platform(c)) {
 		if f := cmd.Flags().Lookup(flagOf(s.Variable)); f != nil && f.Changed {

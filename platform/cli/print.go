@@ -39,12 +39,14 @@ type tailed struct {
 	Event     json.RawMessage   `json:"event,omitempty"` // the value, decoded
 	Value     *string           `json:"value,omitempty"` // base64; only of a value that cannot be decoded
 	Error     string            `json:"error,omitempty"` // why it cannot
+
+	size int // of the value, in bytes
 }
 
 func (p *printer) describe(r *kafka.Record) tailed {
 	t := tailed{
 		Topic: r.Topic, Partition: r.Partition, Offset: r.Offset, Time: r.Time.UTC(),
-		Headers: make(map[string]string, len(r.Headers)),
+		Headers: make(map[string]string, len(r.Headers)), size: len(r.Value),
 	}
 	if r.Key != nil {
 		t.Key = new(string(r.Key))
@@ -111,7 +113,7 @@ func (t *tailed) line() string {
 	case t.Value == nil:
 		out.WriteString(" (tombstone)")
 	default:
-		fmt.Fprintf(&out, " (%s; %d bytes)", escaped(t.Error), base64.StdEncoding.DecodedLen(len(*t.Value)))
+		fmt.Fprintf(&out, " (%s; %d bytes)", escaped(t.Error), t.size)
 	}
 	return out.String()
 }

@@ -35,7 +35,11 @@ func (p *program) tailCommand() *cobra.Command {
 				return fmt.Errorf("-n: %d is below 0", count)
 			}
 			printer := &printer{out: p.out, json: asJSON, types: contract.NewIndex(p.types()...)}
-			return c.tail(cmd.Context(), args[0], from == "start", count, printer.print)
+			err = c.tail(cmd.Context(), args[0], from == "start", count, printer.print)
+			if cmd.Context().Err() != nil {
+				return nil // interrupted, which is how a tail ends
+			}
+			return err
 		},
 	}
 	addFlags(cmd, flagBrokers, flagData, flagTopicPrefix)
@@ -77,9 +81,6 @@ func (c *config) tail(ctx context.Context, topic string, fromStart bool, count i
 				return err
 			}
 		case <-reading.Done():
-			if ctx.Err() != nil {
-				return nil // interrupted, which is how a tail ends
-			}
 			return context.Cause(reading)
 		}
 	}
