@@ -38,6 +38,9 @@ type ProducerConfig struct {
 	// MaxMemory bounds the bytes of all records that are not acknowledged yet;
 	// Send waits above it. Default 64 MiB.
 	MaxMemory int64
+
+	// CloseTimeout is how long Close waits for what is queued. Default 30 s.
+	CloseTimeout time.Duration
 }
 
 func (cfg *ProducerConfig) validate() error {
@@ -49,6 +52,7 @@ func (cfg *ProducerConfig) validate() error {
 	}
 	fault(cfg.DeliveryTimeout <= 30*time.Second, "DeliveryTimeout %s: more than 30s is needed", cfg.DeliveryTimeout)
 	fault(cfg.UnknownTopicTimeout < 0, "UnknownTopicTimeout is negative: %s", cfg.UnknownTopicTimeout)
+	fault(cfg.CloseTimeout < 0, "CloseTimeout is negative: %s", cfg.CloseTimeout)
 	fault(cfg.Linger < 0, "Linger is negative: %s", cfg.Linger)
 	fault(cfg.MaxBatchBytes < 1 || cfg.MaxBatchBytes > fetchBytesLimit, "MaxBatchBytes %d: 1 to %d", cfg.MaxBatchBytes, fetchBytesLimit)
 	fault(cfg.MaxRecordBytes < 1 || cfg.MaxRecordBytes > fetchBytesLimit, "MaxRecordBytes %d: 1 to %d", cfg.MaxRecordBytes, fetchBytesLimit)
@@ -62,6 +66,7 @@ func (cfg *ProducerConfig) setDefaults() {
 	setDefault(&cfg.MaxBatchBytes, 1_000_000)
 	setDefault(&cfg.MaxRecordBytes, 2<<20)
 	setDefault(&cfg.MaxMemory, 64<<20)
+	setDefault(&cfg.CloseTimeout, 30*time.Second)
 }
 
 // Producer sends records, acknowledged by all replicas. Records of one
@@ -225,12 +230,9 @@ func (p *Producer) enqueue(t *topic, it *item) {
 	}
 }
 
-// closeTime bounds how long Close waits for what is queued.
-const closeTime = 30 * time.Second
-
-// Close waits until what was queued is acknowledged or failed, for 30 s at
-// most; what is left then fails with ErrClosed. The error says how many sends
-// were lost that way.
+// Close waits until what was queued is acknowledged or failed, for
+// CloseTimeout at most; what is left then fails with ErrClosed. The error says
+// how many sends failed while it waited.
 func (p *Producer) Close() error {
 	p.mu.Lock()
 	if p.closed {
@@ -241,7 +243,7 @@ func (p *Producer) Close() error {
 	p.closed = true
 	p.mu.Unlock()
 	before := p.failed.Load()
-	patience := time.AfterFunc(closeTime, func() { p.stop(fmt.Errorf("producer: %w", ErrClosed)) })
+	patience := time.AfterFunc(p.cfg.CloseTimeout, func() { p.stop(fmt.Errorf("producer: %w", ErrClosed)) })
 	p.working.Wait()
 	patience.Stop()
 	p.stop(ErrClosed)

@@ -283,6 +283,23 @@ func TestCloseFlushesAndEndsTheProducer(t *testing.T) {
 	}
 }
 
+func TestCloseGivesUpOnABrokerThatIsAway(t *testing.T) {
+	server := kafkatest.New(t)
+	c := dial(t, server.Addr)
+	name := topic(t, c, 1)
+	p := producer(t, c, kafka.ProducerConfig{CloseTimeout: 50 * time.Millisecond})
+	server.Stop(t)
+	result := make(chan error, 1)
+	p.Send(within(t, time.Minute), []kafka.Record{{Topic: name, Value: []byte("v")}}, func(err error) { result <- err })
+	if err := p.Close(); err == nil || !strings.Contains(err.Error(), "1 sends not acknowledged") {
+		t.Errorf("Close: %v", err)
+	}
+	if err := <-result; !errors.Is(err, kafka.ErrClosed) {
+		t.Errorf("got %v, want ErrClosed", err)
+	}
+	server.Start(t)
+}
+
 func TestProducerConfigFaultsComeTogether(t *testing.T) {
 	c := dial(t, "127.0.0.1:1")
 	_, err := c.Producer(kafka.ProducerConfig{DeliveryTimeout: 30 * time.Second, Linger: -1, MaxMemory: -1})

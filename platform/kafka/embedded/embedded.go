@@ -6,6 +6,9 @@
 // surprises:
 //   - Records are in the hands of the operating system once acknowledged: they
 //     outlive a kill -9 of this process, not a power cut.
+//   - Starting reads all records in the folder: about 3 s for a gigabyte, a few
+//     milliseconds for 10,000 records.
+//   - Topics are made by Troupe's provisioning, not by producing to them.
 //   - Groups begin without their members after a restart, so every member joins
 //     again; committed offsets are kept.
 //   - Settings of topics are taken whatever they are, and most do nothing:
