@@ -34,8 +34,8 @@ func TestEveryKindOfOrder(t *testing.T) {
 	if n := s.log.Flows(); n != len(orders) {
 		t.Errorf("%d orders led to %d flows", len(orders), n)
 	}
-	if n := s.log.Repeated(); n > 0 {
-		t.Errorf("%d events were written twice, though nothing failed", n)
+	if again := s.log.Repeated(); len(again) > 0 {
+		t.Errorf("events were written twice, though nothing failed: %v", again)
 	}
 	if strange := s.log.Strange(); len(strange) > 0 {
 		t.Errorf("%d records are no events, first %s", len(strange), &strange[0])

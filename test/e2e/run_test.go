@@ -141,8 +141,8 @@ func TestRunKeepsItsDataAndShowsItsMail(t *testing.T) {
 		return nil
 	})
 	a.order(kinds[0].Order)
-	if n := a.log.Repeated(); n > 0 {
-		t.Errorf("%d events were written again after an orderly restart", n)
+	if again := a.log.Repeated(); len(again) > 0 {
+		t.Errorf("events were written again after an orderly restart: %v", again)
 	}
 }
 

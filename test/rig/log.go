@@ -56,7 +56,7 @@ type Log struct {
 	mu      sync.Mutex
 	first   map[string]*Event   // by id: the first record of it
 	flows   map[string][]*Event // by flow: first records, as they came
-	again   int                 // records of an event that lay there already
+	again   map[string]int      // by source: records of an event that lay there already
 	strange []Record            // in a domain's topic, but no event
 	dead    []Record            // in dead letter topics
 	err     error               // of the last poll
@@ -83,7 +83,7 @@ func Follow(brokers string, schemas *Schemas) (*Log, error) {
 	ctx, stop := context.WithCancel(context.Background())
 	l := &Log{
 		schemas: schemas, client: client, stop: stop, ended: make(chan struct{}),
-		first: map[string]*Event{}, flows: map[string][]*Event{},
+		first: map[string]*Event{}, flows: map[string][]*Event{}, again: map[string]int{},
 	}
 	go l.read(ctx)
 	return l, nil
@@ -126,7 +126,7 @@ func (l *Log) add(k *kgo.Record) {
 	}
 	e := &Event{Record: r, Type: s.Type, Version: s.Version, Fields: fields}
 	if _, known := l.first[e.ID()]; known {
-		l.again++
+		l.again[strings.TrimPrefix(e.Headers["ce_source"], "/services/")]++
 		return
 	}
 	l.first[e.ID()] = e
@@ -164,11 +164,12 @@ func (l *Log) Event(id string) *Event {
 	return l.first[id]
 }
 
-// Repeated is how many records repeat an event that lay there already.
-func (l *Log) Repeated() int {
+// Repeated is how many records repeat an event that lay there already, by the
+// service that wrote them.
+func (l *Log) Repeated() map[string]int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.again
+	return maps.Clone(l.again)
 }
 
 // Strange returns the records of the domains' topics that are no events.

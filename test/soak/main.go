@@ -94,7 +94,7 @@ func (s *seen) print(w io.Writer) {
 	row("orders that have ended", "%d, the last %.1f s after the last kill", s.ended, s.last.Seconds())
 	row("flows begun", "%d", s.flows)
 	row("mails", "%d wanted, %d missing, %d came more than once", s.mails.wanted, s.mails.missing, s.mails.repeated)
-	row("events", "%d, %d of them written more than once", s.events, s.repeated)
+	row("events", "%d, written again by service: %v", s.events, s.repeated)
 	row("order per key", "%s", s.keyOrder())
 	row("dead letters", "%d", s.dead)
 	row("from order to end", "p50 %v, p99 %v, longest %v", s.took(50), s.took(99), s.took(100))

@@ -35,7 +35,7 @@ type seen struct {
 	last          time.Duration // from the last kill until the last order had ended
 	flows         int
 	events        int
-	repeated      int
+	repeated      map[string]int // by service: events written again
 	dead          int
 	order         error
 	mails         mails
