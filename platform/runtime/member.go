@@ -61,11 +61,7 @@ const lastCommit = time.Second
 // Revoked implements [kafka.GroupHandler].
 func (m *member) Revoked(ctx context.Context, s *kafka.Session, partitions []kafka.TopicPartition) {
 	m.committer.use(s)
-	limit := time.Now().Add(m.drain)
-	if d, ok := ctx.Deadline(); ok && d.Add(-lastCommit).Before(limit) {
-		limit = d.Add(-lastCommit)
-	}
-	soft, cancel := context.WithDeadline(ctx, limit)
+	soft, cancel := context.WithDeadline(ctx, m.handlersEnd(ctx, time.Now()))
 	defer cancel()
 	var releasing sync.WaitGroup
 	for _, p := range partitions {
@@ -75,6 +71,16 @@ func (m *member) Revoked(ctx context.Context, s *kafka.Session, partitions []kaf
 		}
 	}
 	releasing.Wait()
+}
+
+// handlersEnd is when handlers are cancelled whose partition is to be given
+// back by the deadline of ctx.
+func (m *member) handlersEnd(ctx context.Context, now time.Time) time.Time {
+	end := now.Add(m.drain)
+	if all, ok := ctx.Deadline(); ok && all.Add(-lastCommit).Before(end) {
+		return all.Add(-lastCommit)
+	}
+	return end
 }
 
 // Lost implements [kafka.GroupHandler].

@@ -331,6 +331,24 @@ func TestReleaseCancelsHandlersThatTakeTooLong(t *testing.T) {
 	})
 }
 
+func TestHandlersEndBeforeTheGroupStopsWaiting(t *testing.T) {
+	for name, c := range map[string]struct{ drain, group, want time.Duration }{
+		"the drain time is shorter": {6 * time.Second, 8 * time.Second, 6 * time.Second},
+		"the group is":              {8 * time.Second, 8 * time.Second, 7 * time.Second},
+		"the group waits for ever":  {8 * time.Second, 0, 8 * time.Second},
+	} {
+		ctx, cancel := context.WithCancel(t.Context())
+		if c.group > 0 {
+			ctx, cancel = context.WithDeadline(t.Context(), noon.Add(c.group))
+		}
+		m := member{drain: c.drain}
+		if got := m.handlersEnd(ctx, noon).Sub(noon); got != c.want {
+			t.Errorf("%s: %v, want %v", name, got, c.want)
+		}
+		cancel()
+	}
+}
+
 func TestLoseDropsEverything(t *testing.T) {
 	var ran calls
 	handler := func(ctx context.Context, e sold) (choreo.Events, error) {

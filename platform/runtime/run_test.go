@@ -22,13 +22,13 @@ const patience = 30 * time.Second
 
 // site is a broker with a prefix of its own, and services that run on it.
 type site struct {
-	*testing.T
+	testing.TB
 	client   *kafka.Client
 	producer *kafka.Producer
 	prefix   string
 }
 
-func newSite(t *testing.T, broker string) *site {
+func newSite(t testing.TB, broker string) *site {
 	t.Helper()
 	client, err := kafka.New(kafka.Config{Brokers: []string{broker}})
 	if err != nil {
@@ -344,4 +344,18 @@ func TestRunNeedsValidOptions(t *testing.T) {
 			t.Errorf("%v does not name %s", err, part)
 		}
 	}
+}
+
+// BenchmarkRun is one of many events' way through the broker, a handler that emits
+// one event, and a second handler that does the same.
+func BenchmarkRun(b *testing.B) {
+	s := newSite(b, kafkatest.Broker(b))
+	s.run(depotServices(func(context.Context, sold) error { return nil }))
+	records := make([]kafka.Record, b.N)
+	for i := range records {
+		records[i] = record(b, sold{fmt.Sprint(i), "web"})
+	}
+	b.ResetTimer()
+	s.publish(records...)
+	s.read(s.prefix+"depot", 2, count(2*b.N))
 }

@@ -86,8 +86,9 @@ type world struct {
 	// Of the life in hand:
 	m       *machine
 	out     output
-	starts  map[[2]int64]int // by offset and reaction
-	running map[int32]bool   // work with the workers
+	starts  map[[2]int64]int    // by offset and reaction
+	running map[int32]bool      // work with the workers
+	due     map[int32]time.Time // of work that was to be tried again
 	results map[int32]Outcome
 	sent    []int32 // with the finisher, in the order of sending
 	commit  int64   // on the way; -1: none
@@ -156,7 +157,7 @@ func (w *world) live() error {
 func (w *world) begin() {
 	w.m = newMachine(w.window, w.committed)
 	w.out = output{fetch: true}
-	w.starts = map[[2]int64]int{}
+	w.starts, w.due = map[[2]int64]int{}, map[int32]time.Time{}
 	w.running, w.results, w.sent, w.commit = map[int32]bool{}, map[int32]Outcome{}, nil, -1
 	w.drain, w.gone = false, false
 }
@@ -233,6 +234,7 @@ func (w *world) attempts(in *input) {
 		a := attempted{work: work, outcome: w.outcome(work)}
 		if a.outcome == TryAgain {
 			a.wait = time.Duration(w.IntN(2000)) * time.Millisecond
+			w.due[work] = w.now.Add(a.wait)
 		}
 		w.results[work] = a.outcome
 		in.attempts = append(in.attempts, a)
@@ -352,6 +354,9 @@ func (w *world) obey() error {
 	if w.drain && !w.out.wake.IsZero() {
 		return fmt.Errorf("a timer while draining")
 	}
+	if w.out.drained && (w.committed < w.m.wanted || !w.gone && len(w.running)+len(w.sent) > 0) {
+		return fmt.Errorf("drained with %d running, %d sent, %d of %d committed", len(w.running), len(w.sent), w.committed, w.m.wanted)
+	}
 	if w.gone && w.m.busy > 0 {
 		return fmt.Errorf("waits for %d pieces of work after a cut", w.m.busy)
 	}
@@ -396,6 +401,9 @@ func (w *world) mayStart(work int32) error {
 	}
 	if w.running[work] {
 		return fmt.Errorf("offset %d: started while it runs", r.offset)
+	}
+	if w.m.works.at(work).attempt > 1 && w.due[work].After(w.now) {
+		return fmt.Errorf("offset %d, work %d started %v too early", r.offset, i, w.due[work].Sub(w.now))
 	}
 	if !r.keyed {
 		return nil
