@@ -46,7 +46,6 @@ func (e InventoryChecked) EncodeAvro(w *contract.Writer) {
 
 // DecodeAvro implements [contract.Decoder].
 func (e *InventoryChecked) DecodeAvro(r *contract.Reader) error {
-	*e = InventoryChecked{}
 	e.OrderID = r.String()
 	e.Channel = Channel(r.Enum(enumChannel))
 	e.Customer = r.String()

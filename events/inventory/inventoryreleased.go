@@ -37,7 +37,6 @@ func (e InventoryReleased) EncodeAvro(w *contract.Writer) {
 
 // DecodeAvro implements [contract.Decoder].
 func (e *InventoryReleased) DecodeAvro(r *contract.Reader) error {
-	*e = InventoryReleased{}
 	e.OrderID = r.String()
 	e.Channel = Channel(r.Enum(enumChannel))
 	e.Items = contract.ReadSlice(r, readItem)

@@ -46,7 +46,6 @@ func (e InventoryReserved) EncodeAvro(w *contract.Writer) {
 
 // DecodeAvro implements [contract.Decoder].
 func (e *InventoryReserved) DecodeAvro(r *contract.Reader) error {
-	*e = InventoryReserved{}
 	e.OrderID = r.String()
 	e.Channel = Channel(r.Enum(enumChannel))
 	e.Customer = r.String()
@@ -93,7 +92,6 @@ func (e InventoryReservedV1) EncodeAvro(w *contract.Writer) {
 
 // DecodeAvro implements [contract.Decoder].
 func (e *InventoryReservedV1) DecodeAvro(r *contract.Reader) error {
-	*e = InventoryReservedV1{}
 	e.OrderID = r.String()
 	e.Channel = Channel(r.Enum(enumChannel))
 	e.Customer = r.String()

@@ -48,7 +48,6 @@ func (e InventoryShort) EncodeAvro(w *contract.Writer) {
 
 // DecodeAvro implements [contract.Decoder].
 func (e *InventoryShort) DecodeAvro(r *contract.Reader) error {
-	*e = InventoryShort{}
 	e.OrderID = r.String()
 	e.Channel = Channel(r.Enum(enumChannel))
 	e.Customer = r.String()
@@ -57,6 +56,8 @@ func (e *InventoryShort) DecodeAvro(r *contract.Reader) error {
 	e.SKU = r.String()
 	if r.Optional() {
 		e.Authorization = new(r.String())
+	} else {
+		e.Authorization = nil
 	}
 	return r.Err()
 }

@@ -38,7 +38,6 @@ func (e NotificationSent) EncodeAvro(w *contract.Writer) {
 
 // DecodeAvro implements [contract.Decoder].
 func (e *NotificationSent) DecodeAvro(r *contract.Reader) error {
-	*e = NotificationSent{}
 	e.Reference = r.String()
 	e.Kind = r.String()
 	e.Recipient = r.String()

@@ -37,7 +37,6 @@ func (e OrderCancelled) EncodeAvro(w *contract.Writer) {
 
 // DecodeAvro implements [contract.Decoder].
 func (e *OrderCancelled) DecodeAvro(r *contract.Reader) error {
-	*e = OrderCancelled{}
 	e.OrderID = r.String()
 	e.Customer = r.String()
 	e.Email = r.String()

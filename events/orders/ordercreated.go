@@ -49,7 +49,6 @@ func (e OrderCreated) EncodeAvro(w *contract.Writer) {
 
 // DecodeAvro implements [contract.Decoder].
 func (e *OrderCreated) DecodeAvro(r *contract.Reader) error {
-	*e = OrderCreated{}
 	e.OrderID = r.String()
 	e.Customer = r.String()
 	e.Email = r.String()

@@ -40,7 +40,6 @@ func (e OrderFulfilled) EncodeAvro(w *contract.Writer) {
 
 // DecodeAvro implements [contract.Decoder].
 func (e *OrderFulfilled) DecodeAvro(r *contract.Reader) error {
-	*e = OrderFulfilled{}
 	e.OrderID = r.String()
 	e.Customer = r.String()
 	e.Email = r.String()

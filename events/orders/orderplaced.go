@@ -49,7 +49,6 @@ func (e OrderPlaced) EncodeAvro(w *contract.Writer) {
 
 // DecodeAvro implements [contract.Decoder].
 func (e *OrderPlaced) DecodeAvro(r *contract.Reader) error {
-	*e = OrderPlaced{}
 	e.OrderID = r.String()
 	e.Customer = r.String()
 	e.Email = r.String()

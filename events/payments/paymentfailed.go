@@ -46,7 +46,6 @@ func (e PaymentFailed) EncodeAvro(w *contract.Writer) {
 
 // DecodeAvro implements [contract.Decoder].
 func (e *PaymentFailed) DecodeAvro(r *contract.Reader) error {
-	*e = PaymentFailed{}
 	e.Reference = r.String()
 	e.Purpose = Purpose(r.Enum(enumPurpose))
 	e.Customer = r.String()

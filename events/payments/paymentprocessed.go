@@ -46,7 +46,6 @@ func (e PaymentProcessed) EncodeAvro(w *contract.Writer) {
 
 // DecodeAvro implements [contract.Decoder].
 func (e *PaymentProcessed) DecodeAvro(r *contract.Reader) error {
-	*e = PaymentProcessed{}
 	e.Reference = r.String()
 	e.Purpose = Purpose(r.Enum(enumPurpose))
 	e.Customer = r.String()

@@ -43,7 +43,6 @@ func (e PaymentRefunded) EncodeAvro(w *contract.Writer) {
 
 // DecodeAvro implements [contract.Decoder].
 func (e *PaymentRefunded) DecodeAvro(r *contract.Reader) error {
-	*e = PaymentRefunded{}
 	e.Reference = r.String()
 	e.Purpose = Purpose(r.Enum(enumPurpose))
 	e.Customer = r.String()

@@ -48,7 +48,6 @@ func (e ShippingArranged) EncodeAvro(w *contract.Writer) {
 
 // DecodeAvro implements [contract.Decoder].
 func (e *ShippingArranged) DecodeAvro(r *contract.Reader) error {
-	*e = ShippingArranged{}
 	e.OrderID = r.String()
 	e.Customer = r.String()
 	e.Email = r.String()

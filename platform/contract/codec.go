@@ -34,19 +34,15 @@ func Append(dst []byte, e event.Event) ([]byte, error) {
 	if !ok {
 		return dst, fmt.Errorf("encode %s: %T was not generated from a schema", t, e)
 	}
-	w := newWriter()
-	encoder.EncodeAvro(w)
-	body, err := w.out.Buffer(), w.err
-	if err == nil && headerSize+len(body) > MaxSize {
-		err = ErrTooLarge
+	w := Writer{out: appendHeader(dst, t.ID)}
+	encoder.EncodeAvro(onStack(&w))
+	switch {
+	case w.err != nil:
+		return dst, fmt.Errorf("encode %s: %w", t, w.err)
+	case len(w.out)-len(dst) > MaxSize:
+		return dst, fmt.Errorf("encode %s: %w", t, ErrTooLarge)
 	}
-	if err != nil {
-		w.release()
-		return dst, fmt.Errorf("encode %s: %w", t, err)
-	}
-	dst = append(appendHeader(dst, t.ID), body...)
-	w.release()
-	return dst, nil
+	return w.out, nil
 }
 
 func appendHeader(dst []byte, id int32) []byte {
@@ -73,12 +69,11 @@ func Decode(value []byte, reads *event.Type, into Decoder) error {
 }
 
 func decodeBody(body []byte, t *event.Type, into Decoder) error {
-	r := newReader(body)
-	err := into.DecodeAvro(r)
+	r := readerOf(body)
+	err := into.DecodeAvro(onStack(&r))
 	if err == nil {
 		err = r.end()
 	}
-	r.release()
 	if err != nil {
 		return fmt.Errorf("decode %s: %w", t, err)
 	}

@@ -25,8 +25,7 @@ func DecodeJSON(t *event.Type, value []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer r.release()
-	d := jsonDecoder{r: r}
+	d := jsonDecoder{r: &r}
 	d.value(SchemaOf(wrote))
 	if err := r.end(); err != nil {
 		return nil, fmt.Errorf("decode %s: %w", wrote, err)
@@ -35,16 +34,16 @@ func DecodeJSON(t *event.Type, value []byte) ([]byte, error) {
 }
 
 // open finds the version that a value was written with.
-func open(t *event.Type, value []byte) (*event.Type, *Reader, error) {
+func open(t *event.Type, value []byte) (*event.Type, Reader, error) {
 	id, body, err := unframe(value)
 	if err != nil {
-		return nil, nil, err
+		return nil, Reader{}, err
 	}
 	wrote := version(t, id)
 	if wrote == nil {
-		return nil, nil, &UnknownSchemaError{ID: id, Reads: t}
+		return nil, Reader{}, &UnknownSchemaError{ID: id, Reads: t}
 	}
-	return wrote, newReader(body), nil
+	return wrote, readerOf(body), nil
 }
 
 // KeyOf is the text of a record value's key field, as the generated method Key
@@ -54,7 +53,6 @@ func KeyOf(t *event.Type, value []byte) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	defer r.release()
 	key := ""
 	for _, f := range SchemaOf(wrote).Fields {
 		if !f.IsKey {
@@ -67,7 +65,7 @@ func KeyOf(t *event.Type, value []byte) (string, error) {
 		case KindEnum:
 			key = r.Enum(&Enum{f.Type.Name, f.Type.Symbols})
 		default:
-			key = strings.Clone(r.String())
+			key = string(r.utf8())
 		}
 	}
 	if err := r.end(); err != nil {
@@ -85,9 +83,9 @@ func (r *Reader) skipValue(s *Schema) {
 	case KindInt, KindLong, KindEnum:
 		r.Long()
 	case KindFloat, KindDouble, KindFixed:
-		r.skip(int64(s.minSize()))
+		r.take(int64(s.minSize()))
 	case KindBytes, KindString:
-		r.skip(r.Long())
+		r.take(r.Long())
 	case KindRecord:
 		for _, f := range s.Fields {
 			r.skipValue(f.Type)
@@ -100,7 +98,7 @@ func (r *Reader) skipValue(s *Schema) {
 		for n := r.block(); n > 0; n = r.block() {
 			for ; n > 0 && !r.failed(); n-- {
 				if s.Kind == KindMap {
-					r.skip(r.Long())
+					r.take(r.Long())
 				}
 				r.skipValue(s.Items)
 			}
@@ -234,7 +232,7 @@ func (d *jsonDecoder) bytes(s *Schema) {
 	if s.Kind == KindFixed {
 		b = d.r.take(int64(s.Size))
 	} else {
-		b = d.r.Bytes()
+		b = d.r.take(d.r.Long())
 	}
 	if s.Logical == LogicalDecimal {
 		d.quote(d.r.decimal(b, s.Precision, s.Scale).FloatString(s.Scale))

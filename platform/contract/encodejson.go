@@ -36,11 +36,10 @@ func EncodeJSON(t *event.Type, text []byte) ([]byte, error) {
 	if err := errors.Join(e.faults...); err != nil {
 		return nil, fmt.Errorf("%s: %w", t, err)
 	}
-	body := w.out.Buffer()
-	if headerSize+len(body) > MaxSize {
+	if headerSize+len(w.out) > MaxSize {
 		return nil, fmt.Errorf("%s: %w", t, ErrTooLarge)
 	}
-	return append(appendHeader(nil, t.ID), body...), nil
+	return append(appendHeader(nil, t.ID), w.out...), nil
 }
 
 // encodeDefault is a field's default in Avro binary. Avro writes defaults in a
@@ -58,7 +57,7 @@ func encodeDefault(f *SchemaField) ([]byte, error) {
 	if err := errors.Join(e.faults...); err != nil {
 		return nil, err
 	}
-	return slices.Clone(w.out.Buffer()), nil
+	return slices.Clone(w.out), nil
 }
 
 // checkDefaults finds a default that is not of its field's type, and enums

@@ -29,17 +29,24 @@ func dateOf(days int32) time.Time { return time.Unix(int64(days)*86400, 0).UTC()
 
 // ticks counts units since 1970, rounded down.
 func ticks(t time.Time, unit time.Duration) (int64, bool) {
-	perSecond := int64(time.Second / unit)
 	seconds := t.Unix()
-	if seconds >= math.MaxInt64/perSecond || seconds <= math.MinInt64/perSecond {
-		return 0, false
+	switch unit {
+	case time.Millisecond:
+		return t.UnixMilli(), seconds < math.MaxInt64/1_000 && seconds > math.MinInt64/1_000
+	case time.Microsecond:
+		return t.UnixMicro(), seconds < math.MaxInt64/1_000_000 && seconds > math.MinInt64/1_000_000
 	}
-	return seconds*perSecond + int64(t.Nanosecond())/int64(unit), true
+	return t.UnixNano(), seconds < math.MaxInt64/1_000_000_000-1 && seconds > math.MinInt64/1_000_000_000+1
 }
 
 func momentOf(ticks int64, unit time.Duration) time.Time {
-	perSecond := int64(time.Second / unit)
-	return time.Unix(ticks/perSecond, ticks%perSecond*int64(unit)).UTC()
+	switch unit {
+	case time.Millisecond:
+		return time.UnixMilli(ticks).UTC()
+	case time.Microsecond:
+		return time.UnixMicro(ticks).UTC()
+	}
+	return time.Unix(0, ticks).UTC()
 }
 
 // wallClock is the moment at which a clock in UTC shows what t's clock shows.

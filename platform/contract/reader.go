@@ -1,17 +1,12 @@
 package contract
 
 import (
-	"errors"
+	"encoding/binary"
 	"fmt"
-	"io"
+	"math"
 	"math/big"
 	"slices"
-	"sync"
 	"time"
-	"unicode/utf8"
-	"unsafe"
-
-	"github.com/hamba/avro/v2"
 )
 
 // MaxSize is the most bytes that a record value may have: 16 MiB. No length or
@@ -23,87 +18,84 @@ const MaxSize = 16 << 20
 //
 // A fault is remembered, and whatever is read after it is zero; [Reader.Err]
 // is the first. Memory is never reserved for more than the message can hold:
-// lengths are compared with its size, and the counts of all blocks together
-// may not exceed its bytes, since no item of a schema that was checked takes
-// none. Strings and bytes of one message share one allocation, so that keeping
-// one of them keeps them all.
+// lengths are compared with what is left of it, and the counts of all blocks
+// together may not exceed its bytes, since no item of a schema that was
+// checked takes none. The strings of one message are parts of one copy of it,
+// so that keeping one of them keeps them all.
 type Reader struct {
-	in    *avro.Reader
-	err   error
-	size  int    // of the message
+	body  []byte // the whole message
+	at    int    // how much of it is read
 	items int    // how many more items blocks may count
-	arena []byte // of size bytes, made when first needed and never used again
-	used  int    // bytes of arena that are taken
+	text  string // a copy of body, made when first needed
+	err   error
 }
 
-var readerConfig = avro.Config{MaxByteSliceSize: MaxSize, MaxSliceAllocSize: MaxSize}.Freeze()
+// readerOf reads body, which must not change while it does.
+func readerOf(body []byte) Reader { return Reader{body: body, items: len(body)} }
 
-var readers = sync.Pool{New: func() any {
-	return &Reader{in: avro.NewReader(nil, 0, avro.WithReaderConfig(readerConfig))}
-}}
-
-// newReader reads body, which must not change before [Reader.release].
-func newReader(body []byte) *Reader {
-	r := readers.Get().(*Reader)
-	r.in.Reset(body)
-	r.in.Error = nil
-	r.err = nil
-	r.size, r.items = len(body), len(body)
-	r.arena, r.used = nil, 0
-	return r
-}
-
-func (r *Reader) release() {
-	r.in.Reset(nil)
-	r.arena = nil
-	readers.Put(r)
-}
-
-// fail remembers err, and lets every later read end at once.
+// fail remembers the first fault, and leaves nothing more to read.
 func (r *Reader) fail(err error) {
-	if r.in.Error == nil {
+	if r.err == nil {
 		r.err = err
-		r.in.Reset(nil)
-		r.in.Error = err
 	}
+	r.at = len(r.body)
 }
 
-func (r *Reader) failed() bool { return r.in.Error != nil }
+func (r *Reader) failed() bool { return r.err != nil }
 
 // Err is the first fault, nil if there was none.
-func (r *Reader) Err() error {
-	switch err := r.in.Error; {
-	case r.err != nil:
-		return r.err
-	case err == nil:
-		return nil
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		return ErrTruncated
-	default:
-		return fmt.Errorf("%w: %w", ErrMalformed, err)
-	}
-}
+func (r *Reader) Err() error { return r.err }
 
 // end is [Reader.Err], and [ErrTrailing] where bytes are left over.
 func (r *Reader) end() error {
-	if err := r.Err(); err != nil {
-		return err
-	}
-	if r.in.Peek(); r.in.Error == nil {
+	if r.err == nil && r.at < len(r.body) {
 		return ErrTrailing
 	}
-	return nil
+	return r.err
 }
 
 // Bool reads a boolean.
-func (r *Reader) Bool() bool { return r.in.ReadBool() }
+func (r *Reader) Bool() bool {
+	if r.at >= len(r.body) {
+		r.fail(ErrTruncated)
+		return false
+	}
+	b := r.body[r.at]
+	r.at++
+	if b > 1 {
+		r.fail(fmt.Errorf("%w: %d is not a boolean", ErrMalformed, b))
+	}
+	return b == 1
+}
 
 // Long reads a long.
-func (r *Reader) Long() int64 { return r.in.ReadLong() }
+func (r *Reader) Long() int64 {
+	if r.at < len(r.body) {
+		if b := r.body[r.at]; b < 0x80 { // most lengths and small numbers
+			r.at++
+			return int64(b>>1) ^ -int64(b&1)
+		}
+	}
+	return r.longer()
+}
 
-// Int reads an int, which hamba/avro would cut where it does not fit.
+func (r *Reader) longer() int64 {
+	v, n := binary.Varint(r.body[r.at:])
+	switch {
+	case n > 0:
+		r.at += n
+		return v
+	case n == 0:
+		r.fail(ErrTruncated)
+	default:
+		r.fail(fmt.Errorf("%w: a number of more than 64 bits", ErrMalformed))
+	}
+	return 0
+}
+
+// Int reads an int.
 func (r *Reader) Int() int32 {
-	v := r.in.ReadLong()
+	v := r.Long()
 	if int64(int32(v)) != v {
 		r.fail(fmt.Errorf("%w: %d does not fit an int", ErrMalformed, v))
 		return 0
@@ -112,20 +104,47 @@ func (r *Reader) Int() int32 {
 }
 
 // Float reads a float.
-func (r *Reader) Float() float32 { return r.in.ReadFloat() }
+func (r *Reader) Float() float32 {
+	if b := r.take(4); b != nil {
+		return math.Float32frombits(binary.LittleEndian.Uint32(b))
+	}
+	return 0
+}
 
 // Double reads a double.
-func (r *Reader) Double() float64 { return r.in.ReadDouble() }
+func (r *Reader) Double() float64 {
+	if b := r.take(8); b != nil {
+		return math.Float64frombits(binary.LittleEndian.Uint64(b))
+	}
+	return 0
+}
 
 // String reads a string.
 func (r *Reader) String() string {
-	b := r.text()
-	return unsafe.String(unsafe.SliceData(b), len(b)) // nobody else has b, and the arena is not used again
+	n := r.Long()
+	if uint64(n) > uint64(len(r.body)-r.at) {
+		r.refuse(n)
+		return ""
+	}
+	if n == 0 {
+		return ""
+	}
+	if r.text == "" {
+		r.text = string(r.body)
+	}
+	s := r.text[r.at : r.at+int(n)]
+	r.at += int(n)
+	if !validUTF8(s) {
+		r.fail(ErrUTF8)
+		return ""
+	}
+	return s
 }
 
-func (r *Reader) text() []byte {
-	b := r.take(r.in.ReadLong())
-	if !utf8.Valid(b) {
+// utf8 reads the bytes of a string, which are part of the message.
+func (r *Reader) utf8() []byte {
+	b := r.take(r.Long())
+	if !validUTF8(textOf(b)) {
 		r.fail(ErrUTF8)
 		return nil
 	}
@@ -133,57 +152,45 @@ func (r *Reader) text() []byte {
 }
 
 // Bytes reads bytes; none is nil.
-func (r *Reader) Bytes() []byte { return r.take(r.in.ReadLong()) }
-
-// take reads n bytes into the arena.
-func (r *Reader) take(n int64) []byte {
-	if n == 0 || !r.fits(n, r.size-r.used) {
-		return nil
+func (r *Reader) Bytes() []byte {
+	if b := r.take(r.Long()); len(b) > 0 {
+		return slices.Clone(b)
 	}
-	if r.arena == nil {
-		r.arena = make([]byte, r.size)
-	}
-	from := r.used
-	r.used += int(n)
-	b := r.arena[from:r.used:r.used]
-	r.in.Read(b)
-	if r.failed() {
-		return nil
-	}
-	return b
-}
-
-// fits judges a length or count by how much there can still be. What no message
-// could hold is hostile; what this one cannot, may have been cut off.
-func (r *Reader) fits(n int64, left int) bool {
-	switch {
-	case n < 0 || n > MaxSize:
-		r.fail(fmt.Errorf("%w: a length or count of %d", ErrHostile, n))
-	case n > int64(left):
-		r.fail(ErrTruncated)
-	default:
-		return true
-	}
-	return false
+	return nil
 }
 
 // Fixed fills dst.
-func (r *Reader) Fixed(dst []byte) { r.in.Read(dst) }
+func (r *Reader) Fixed(dst []byte) { copy(dst, r.take(int64(len(dst)))) }
 
-// skip passes n bytes over.
-func (r *Reader) skip(n int64) {
-	if r.fits(n, r.size) {
-		r.in.SkipNBytes(int(n))
+// take reads n bytes, which are part of the message; nil after a fault.
+func (r *Reader) take(n int64) []byte {
+	if uint64(n) > uint64(len(r.body)-r.at) {
+		r.refuse(n)
+		return nil
+	}
+	b := r.body[r.at : r.at+int(n)]
+	r.at += int(n)
+	return b
+}
+
+// refuse says what is wrong with a length or count that is more than is left.
+// What no message could hold is hostile; what this one does not hold may have
+// been cut off.
+func (r *Reader) refuse(n int64) {
+	if n < 0 || n > MaxSize {
+		r.fail(fmt.Errorf("%w: a length or count of %d", ErrHostile, n))
+	} else {
+		r.fail(ErrTruncated)
 	}
 }
 
 // Enum reads a symbol of an enum.
 func (r *Reader) Enum(e *Enum) string {
-	i := r.in.ReadLong()
+	i := r.Long()
 	if r.failed() {
 		return ""
 	}
-	if i < 0 || i >= int64(len(e.Symbols)) {
+	if uint64(i) >= uint64(len(e.Symbols)) {
 		r.fail(fmt.Errorf("%w: %d of %s", ErrEnumIndex, i, e.Name))
 		return ""
 	}
@@ -217,7 +224,7 @@ func (r *Reader) LocalTimestamp(unit time.Duration) time.Time { return momentOf(
 
 // Decimal reads a decimal, never nil.
 func (r *Reader) Decimal(precision, scale int) *big.Rat {
-	return r.decimal(r.Bytes(), precision, scale)
+	return r.decimal(r.take(r.Long()), precision, scale)
 }
 
 // FixedDecimal reads a decimal of size bytes, never nil.
@@ -242,7 +249,7 @@ func (r *Reader) Optional() bool { return r.branch() == 1 }
 func (r *Reader) OptionalLast() bool { return r.branch() == 0 && !r.failed() }
 
 func (r *Reader) branch() int64 {
-	i := r.in.ReadLong()
+	i := r.Long()
 	if i != 0 && i != 1 {
 		r.fail(fmt.Errorf("%w: no branch %d in a union of two", ErrMalformed, i))
 		return 0
@@ -253,8 +260,16 @@ func (r *Reader) branch() int64 {
 // block reads the head of an array's or map's next block: how many items
 // follow, 0 at the end.
 func (r *Reader) block() int {
-	n, _ := r.in.ReadBlockHeader()
-	if n == 0 || r.failed() || !r.fits(n, r.items) {
+	n := r.Long()
+	if n < 0 {
+		n = -n // the block's size in bytes comes after it, and is of no use here
+		r.Long()
+	}
+	switch {
+	case r.failed():
+		return 0
+	case uint64(n) > uint64(r.items):
+		r.refuse(n)
 		return 0
 	}
 	r.items -= int(n)

@@ -77,11 +77,10 @@ func decodeResolved(body []byte, wrote, reads *event.Type, into Decoder) error {
 	}
 	w := newWriter()
 	defer w.release()
-	r := newReader(body)
-	t := transcoder{r: r, w: w}
+	r := readerOf(body)
+	t := transcoder{r: &r, w: w}
 	p.run(&t)
 	err := r.end()
-	r.release()
 	switch {
 	case t.refused != "":
 		return &UnreadableError{Wrote: wrote, Reads: reads, Detail: t.refused}
@@ -90,7 +89,7 @@ func decodeResolved(body []byte, wrote, reads *event.Type, into Decoder) error {
 	case w.err != nil:
 		return fmt.Errorf("read %s as %s: %w", wrote, reads, w.err)
 	}
-	return decodeBody(w.out.Buffer(), reads, into)
+	return decodeBody(w.out, reads, into)
 }
 
 // compile finds out how what w wrote is read as r, by Avro's rules of
@@ -180,9 +179,9 @@ func primitive(w, r Kind) step {
 		return func(t *transcoder) { t.w.Double(t.r.Double()) }
 	case KindBytes, KindString:
 		if r == KindString {
-			return func(t *transcoder) { t.w.Bytes(t.r.text()) }
+			return func(t *transcoder) { t.w.Bytes(t.r.utf8()) }
 		}
-		return func(t *transcoder) { t.w.Bytes(t.r.Bytes()) }
+		return func(t *transcoder) { t.w.Bytes(t.r.take(t.r.Long())) }
 	}
 	return number(w, r)
 }
@@ -290,10 +289,10 @@ func (c *compiler) block(path string, w, r *Schema) step {
 			t.w.Long(int64(n))
 			for ; n > 0 && !t.r.failed(); n-- {
 				if keyed {
-					t.w.Bytes(t.r.text())
+					t.w.Bytes(t.r.utf8())
 				}
 				item(t)
-				if t.w.out.Buffered() > MaxSize { // defaults may make much of little
+				if len(t.w.out) > MaxSize { // defaults may make much of little
 					t.r.fail(ErrTooLarge)
 				}
 			}

@@ -75,7 +75,7 @@ func reordered(steps []fieldStep, defaults [][]byte) step {
 			t.w = newWriter()
 			s.run(t)
 			if s.target >= 0 {
-				pieces[s.target] = slices.Clone(t.w.out.Buffer())
+				pieces[s.target] = slices.Clone(t.w.out)
 			}
 			t.w.release()
 		}

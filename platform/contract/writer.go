@@ -1,15 +1,14 @@
 package contract
 
 import (
+	"encoding/binary"
 	"fmt"
 	"maps"
+	"math"
 	"math/big"
 	"slices"
 	"sync"
 	"time"
-	"unicode/utf8"
-
-	"github.com/hamba/avro/v2"
 )
 
 // Writer writes Avro binary, one value after the other in the order of the
@@ -19,26 +18,27 @@ import (
 // the event is whole: [Append] returns the first such error. Where a method
 // takes a field, it is the field's name, for that error.
 type Writer struct {
-	out *avro.Writer
+	out []byte
 	err error
 }
 
 // keep is the most bytes that a pooled buffer may hold on to.
 const keep = 64 << 10
 
-var writers = sync.Pool{New: func() any { return &Writer{out: avro.NewWriter(nil, 512)} }}
+var writers = sync.Pool{New: func() any { return new(Writer) }}
 
+// newWriter is a Writer with a buffer of its own, to be released.
 func newWriter() *Writer {
 	w := writers.Get().(*Writer)
-	w.out.Reset(nil)
-	w.err = nil
+	w.out, w.err = w.out[:0], nil
 	return w
 }
 
 func (w *Writer) release() {
-	if w.out.Buffered() <= keep {
-		writers.Put(w)
+	if cap(w.out) > keep {
+		w.out = nil
 	}
+	writers.Put(w)
 }
 
 func (w *Writer) fail(field, format string, args ...any) {
@@ -48,35 +48,54 @@ func (w *Writer) fail(field, format string, args ...any) {
 }
 
 // raw writes bytes that are Avro already.
-func (w *Writer) raw(b []byte) { _, _ = w.out.Write(b) }
+func (w *Writer) raw(b []byte) { w.out = append(w.out, b...) }
 
 // Bool writes a boolean.
-func (w *Writer) Bool(v bool) { w.out.WriteBool(v) }
+func (w *Writer) Bool(v bool) {
+	b := byte(0)
+	if v {
+		b = 1
+	}
+	w.out = append(w.out, b)
+}
 
 // Int writes an int.
-func (w *Writer) Int(v int32) { w.out.WriteInt(v) }
+func (w *Writer) Int(v int32) { w.Long(int64(v)) }
 
 // Long writes a long.
-func (w *Writer) Long(v int64) { w.out.WriteLong(v) }
+func (w *Writer) Long(v int64) { w.out = binary.AppendVarint(w.out, v) }
 
 // Float writes a float.
-func (w *Writer) Float(v float32) { w.out.WriteFloat(v) }
+func (w *Writer) Float(v float32) {
+	w.out = binary.LittleEndian.AppendUint32(w.out, math.Float32bits(v))
+}
 
 // Double writes a double.
-func (w *Writer) Double(v float64) { w.out.WriteDouble(v) }
+func (w *Writer) Double(v float64) {
+	w.out = binary.LittleEndian.AppendUint64(w.out, math.Float64bits(v))
+}
 
 // Bytes writes bytes; nil is written as none.
-func (w *Writer) Bytes(v []byte) { w.out.WriteBytes(v) }
+func (w *Writer) Bytes(v []byte) {
+	w.Long(int64(len(v)))
+	w.raw(v)
+}
 
 // Fixed writes the bytes of a fixed, whose number the schema tells.
 func (w *Writer) Fixed(v []byte) { w.raw(v) }
 
 // String writes a string, which must be UTF-8: other readers refuse anything else.
 func (w *Writer) String(field, v string) {
-	if !utf8.ValidString(v) {
+	if !validUTF8(v) {
 		w.fail(field, "%q is not UTF-8", v)
 	}
-	w.out.WriteString(v)
+	w.text(v)
+}
+
+// text writes a string that was judged.
+func (w *Writer) text(v string) {
+	w.Long(int64(len(v)))
+	w.out = append(w.out, v...)
 }
 
 // UUID writes a uuid, in the form 6ba7b810-9dad-11d1-80b4-00c04fd430c8.
@@ -84,7 +103,7 @@ func (w *Writer) UUID(field, v string) {
 	if !isUUID(v) {
 		w.fail(field, "%q is not a UUID", v)
 	}
-	w.out.WriteString(v)
+	w.text(v)
 }
 
 // Enum writes a symbol of an enum.
@@ -93,7 +112,7 @@ func (w *Writer) Enum(field string, e *Enum, symbol string) {
 	if i < 0 {
 		w.fail(field, "%q is not a symbol of %s, which has %q", symbol, e.Name, e.Symbols)
 	}
-	w.out.WriteLong(int64(i))
+	w.Long(int64(i))
 }
 
 // Date writes the day that t shows in UTC.
@@ -102,17 +121,17 @@ func (w *Writer) Date(field string, t time.Time) {
 	if !ok {
 		w.fail(field, "%s is out of a date's range", t)
 	}
-	w.out.WriteInt(days)
+	w.Int(days)
 }
 
 // TimeMillis writes a time of day, cut to milliseconds.
 func (w *Writer) TimeMillis(field string, v time.Duration) {
-	w.out.WriteInt(int32(w.timeOfDay(field, v) / time.Millisecond))
+	w.Int(int32(w.timeOfDay(field, v) / time.Millisecond))
 }
 
 // TimeMicros writes a time of day, cut to microseconds.
 func (w *Writer) TimeMicros(field string, v time.Duration) {
-	w.out.WriteLong(int64(w.timeOfDay(field, v) / time.Microsecond))
+	w.Long(int64(w.timeOfDay(field, v) / time.Microsecond))
 }
 
 func (w *Writer) timeOfDay(field string, v time.Duration) time.Duration {
@@ -130,7 +149,7 @@ func (w *Writer) Timestamp(field string, unit time.Duration, t time.Time) {
 	if !ok {
 		w.fail(field, "%s is out of a timestamp's range", t)
 	}
-	w.out.WriteLong(v)
+	w.Long(v)
 }
 
 // LocalTimestamp writes what the clock shows at t in t's own location, cut
@@ -145,7 +164,7 @@ func (w *Writer) Decimal(field string, precision, scale int, v *big.Rat) {
 	if err != nil {
 		w.fail(field, "%s", err)
 	}
-	w.out.WriteBytes(b)
+	w.Bytes(b)
 }
 
 // FixedDecimal writes v exactly into size bytes; nil is 0.
@@ -173,32 +192,32 @@ func (w *Writer) OptionalLast(present bool) bool {
 
 func (w *Writer) branch(second bool) {
 	if second {
-		w.out.WriteLong(1)
+		w.out = append(w.out, 1<<1)
 	} else {
-		w.out.WriteLong(0)
+		w.out = append(w.out, 0)
 	}
 }
 
 // WriteSlice writes an array; nil is empty.
 func WriteSlice[T any](w *Writer, items []T, write func(*Writer, T)) {
 	if len(items) > 0 {
-		w.out.WriteLong(int64(len(items)))
+		w.Long(int64(len(items)))
 		for _, item := range items {
 			write(w, item)
 		}
 	}
-	w.out.WriteLong(0)
+	w.Long(0)
 }
 
 // WriteMap writes a map in the order of its keys, so that the same map is the
 // same bytes; nil is empty.
 func WriteMap[T any](w *Writer, field string, items map[string]T, write func(*Writer, T)) {
 	if len(items) > 0 {
-		w.out.WriteLong(int64(len(items)))
+		w.Long(int64(len(items)))
 		for _, key := range slices.Sorted(maps.Keys(items)) {
 			w.String(field, key)
 			write(w, items[key])
 		}
 	}
-	w.out.WriteLong(0)
+	w.Long(0)
 }

@@ -256,9 +256,13 @@ func (c *coder) version(b *strings.Builder, v *contract.Version, i int) error {
 		b.WriteString(c.write(f.Name, "e."+fields[i], f.Type, f.Default) + "\n")
 	}
 	fmt.Fprintf(b, "}\n\n// DecodeAvro implements [contract.Decoder].\n")
-	fmt.Fprintf(b, "func (e *%s) DecodeAvro(r *contract.Reader) error {\n*e = %s{}\n", name, name)
+	fmt.Fprintf(b, "func (e *%s) DecodeAvro(r *contract.Reader) error {\n", name)
 	for i, f := range s.Fields {
-		b.WriteString(c.read("e."+fields[i], f.Type) + "\n")
+		b.WriteString(c.read("e."+fields[i], f.Type))
+		if _, _, ok := f.Type.Nullable(); ok {
+			fmt.Fprintf(b, " else {\ne.%s = nil\n}", fields[i])
+		}
+		b.WriteString("\n")
 	}
 	b.WriteString("return r.Err()\n}\n\n")
 	return nil

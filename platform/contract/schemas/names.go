@@ -40,9 +40,9 @@ func goName(name string) string {
 
 // words splits a name at underscores and where capitals begin: orderId and
 // order_id are order and id, HTTPStatus is HTTP and Status. The words of a
-// name without small letters are small.
+// name in capitals are small, unless it has three letters at most: EUR.
 func words(name string) []string {
-	if name == strings.ToUpper(name) && strings.Contains(name, "_") || len(name) > 4 && name == strings.ToUpper(name) {
+	if name == strings.ToUpper(name) && strings.Contains(name, "_") || len(name) > 3 && name == strings.ToUpper(name) {
 		name = strings.ToLower(name)
 	}
 	var out []string

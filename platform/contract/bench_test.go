@@ -1,0 +1,143 @@
+package contract_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/hamba/avro/v2"
+
+	"github.com/troupedev/troupe/platform/contract"
+	"github.com/troupedev/troupe/platform/contract/internal/sample"
+	"github.com/troupedev/troupe/platform/event"
+)
+
+// measured is the event of the benchmarks: ten fields in 106 bytes.
+func measured() sample.Measured {
+	return sample.Measured{
+		OrderID: "0190c2a4-7d5e-7c3b-9a61-1f0f6a1f2b3c", Customer: "Ada Lovelace", Email: "ada@example.com",
+		Purpose: sample.Wholesale, Amount: 129_900, Quantity: 12, Express: true, Weight: 3.25,
+		PlacedAt: time.UnixMilli(1_795_000_000_123).UTC(), Coupon: new("WELCOME-10"),
+	}
+}
+
+// parsed is a schema for hamba/avro, in a cache of its own.
+func parsed(t testing.TB, text string) avro.Schema {
+	t.Helper()
+	schema, err := avro.ParseWithCache(text, "", &avro.SchemaCache{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return schema
+}
+
+// compare runs two benchmarks and reports how long the first takes of the second.
+func compare(b *testing.B, ours, theirs func(*testing.B)) {
+	var took [2]float64
+	for i, f := range []func(*testing.B){ours, theirs} {
+		b.Run([]string{"troupe", "hamba"}[i], func(b *testing.B) {
+			b.ReportAllocs()
+			f(b)
+			took[i] = float64(b.Elapsed()) / float64(b.N)
+		})
+	}
+	b.Run("ratio", func(b *testing.B) {
+		for b.Loop() {
+		}
+		b.ReportMetric(took[0]/took[1], "troupe/hamba")
+	})
+}
+
+// BenchmarkEncode compares [contract.Append] with hamba/avro's Marshal.
+func BenchmarkEncode(b *testing.B) {
+	var e event.Event = measured()
+	schema := parsed(b, e.EventType().Schema)
+	compare(b, func(b *testing.B) {
+		var buf []byte
+		for b.Loop() {
+			buf, _ = contract.Append(buf[:0], e)
+		}
+	}, func(b *testing.B) {
+		for b.Loop() {
+			_, _ = avro.Marshal(schema, e)
+		}
+	})
+}
+
+// BenchmarkDecode compares [contract.Decode] with hamba/avro's Unmarshal.
+func BenchmarkDecode(b *testing.B) {
+	e := measured()
+	value := encode(b, e)
+	schema := parsed(b, e.EventType().Schema)
+	compare(b, func(b *testing.B) {
+		for b.Loop() {
+			var into sample.Measured
+			if err := contract.Decode(value, e.EventType(), &into); err != nil {
+				b.Fatal(err)
+			}
+		}
+	}, func(b *testing.B) {
+		for b.Loop() {
+			var into sample.Measured
+			if err := avro.Unmarshal(schema, value[5:], &into); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+}
+
+// BenchmarkResolve reads version 1 as version 2, its fields in another order.
+func BenchmarkResolve(b *testing.B) {
+	old := evolvedV1()
+	value := encode(b, old)
+	b.ReportAllocs()
+	for b.Loop() {
+		var into sample.Evolved
+		if err := contract.Decode(value, into.EventType(), &into); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// TestAllocations holds the codec to what a hot path may allocate.
+func TestAllocations(t *testing.T) {
+	full, bare := measured(), measured()
+	bare.Coupon = nil
+	for _, c := range []struct {
+		name           string
+		e              sample.Measured
+		encode, decode float64
+	}{
+		{"all strings of a message share one allocation", bare, 0, 2}, // the second is the event itself
+		{"a pointer is one more", full, 0, 3},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var e event.Event = c.e
+			buf := encode(t, e)
+			if n := testing.AllocsPerRun(100, func() { buf, _ = contract.Append(buf[:0], e) }); n > c.encode {
+				t.Errorf("Append: %v allocations, want at most %v", n, c.encode)
+			}
+			if n := testing.AllocsPerRun(100, func() {
+				var into sample.Measured
+				_ = contract.Decode(buf, e.EventType(), &into)
+			}); n > c.decode {
+				t.Errorf("Decode: %v allocations, want at most %v", n, c.decode)
+			}
+		})
+	}
+}
+
+func encode(t testing.TB, e event.Event) []byte {
+	t.Helper()
+	value, err := contract.Append(nil, e)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return value
+}
+
+func evolvedV1() sample.EvolvedV1 {
+	return sample.EvolvedV1{
+		ID: "e-1", Note: "gone in version 2", State: sample.StateV1Closed,
+		Lines: []sample.LineV1{{SKU: "mug", Count: 2}, {SKU: "lamp", Count: 1}}, Limit: new(int64(9)),
+	}
+}
