@@ -41,15 +41,17 @@ verify: ## check formatting, vet, staticcheck, import directions, contracts, and
 	go test -count=1 ./test
 
 test: ## run all tests; end to end on Kafka in a container where Docker answers, else on the embedded broker
-	go test ./...
+	go test $$(go list ./... | grep -v /test)
+	go test -count=1 -timeout 20m ./test/...
+	@go run ./test/summary
 
 e2e: ## run the end-to-end tests alone; TROUPE_TEST_BROKER=container|embedded forces a broker
-	go test -count=1 ./test/e2e
+	go test -count=1 -timeout 20m ./test/e2e
 
-smoke: ## make up, place an order, make down
+smoke: ## place orders through `make up`, with ports of its own
 	go run ./test/smoke
 
-soak: ## 5,000 orders on Kafka while services are killed
+soak: ## place 5,000 orders on Kafka in containers while services are killed; about 3 minutes
 	go run ./test/soak
 
 bench: ## run the benchmarks

@@ -9,12 +9,13 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/troupedev/troupe/platform/kafka/kafkatest"
 	"github.com/troupedev/troupe/test/rig"
 )
 
 // killable are the services whose processes hold nothing but the service.
 func killable() []string {
-	if kind == rig.Embedded {
+	if kafkatest.Preferred() == kafkatest.Embedded {
 		return services[1:]
 	}
 	return services
@@ -55,9 +56,9 @@ func TestOrdersEndThoughServicesAreKilled(t *testing.T) {
 }
 
 func TestOrdersEndThoughTheBrokerGoesAway(t *testing.T) {
-	ways := map[string]func(rig.Broker, context.Context) error{"stopped": rig.Broker.Stop}
-	if kind == rig.InContainer {
-		ways["killed"] = rig.Broker.Kill
+	ways := map[string]func(broker, testing.TB){"stopped": broker.Stop}
+	if kafkatest.Preferred() == kafkatest.Container {
+		ways["killed"] = broker.Kill // the embedded one promises nothing there
 	}
 	for name, goAway := range ways {
 		t.Run(name, func(t *testing.T) {
@@ -75,12 +76,8 @@ func TestOrdersEndThoughTheBrokerGoesAway(t *testing.T) {
 				}
 				return nil
 			})
-			if err := goAway(s.broker, ctx); err != nil {
-				t.Fatal(err)
-			}
-			if err := s.broker.Start(ctx); err != nil {
-				t.Fatal(err)
-			}
+			goAway(s.broker, t)
+			s.broker.Start(t)
 			if err := g.Wait(); err != nil {
 				t.Fatal(err)
 			}
@@ -128,7 +125,7 @@ func TestKeyKeepsItsOrder(t *testing.T) {
 	const keys, each = 8, 40
 	s := newStage(t)
 	ctx := within(t, 3*time.Minute)
-	w, err := rig.NewWriter(s.broker.Addr())
+	w, err := rig.NewWriter(s.brokers)
 	if err != nil {
 		t.Fatal(err)
 	}

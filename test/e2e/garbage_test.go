@@ -109,7 +109,7 @@ func (s *stage) samples(ctx context.Context) map[string]*rig.Event {
 // throw writes garbage of every kind to every domain's topic: under a key of its
 // own, without a key, and under the key of an order that has flowed.
 func (s *stage) throw(ctx context.Context, samples map[string]*rig.Event) ([]sent, error) {
-	w, err := rig.NewWriter(s.broker.Addr())
+	w, err := rig.NewWriter(s.brokers)
 	if err != nil {
 		return nil, err
 	}

@@ -16,11 +16,12 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/troupedev/troupe/platform/kafka/kafkatest"
 	"github.com/troupedev/troupe/test/rig"
 )
 
-// binary is the command under test, kind what the broker is; TestMain sets both.
-var binary, kind string
+// binary is the command under test. TestMain sets it.
+var binary string
 
 func TestMain(m *testing.M) {
 	code, err := run(m)
@@ -38,9 +39,6 @@ func run(m *testing.M) (code int, err error) {
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(folder)) }()
 	ctx := context.Background()
-	if kind, err = rig.BrokerKind(ctx); err != nil {
-		return 1, err
-	}
 	if binary, err = rig.Build(ctx, folder); err != nil {
 		return 1, err
 	}
@@ -55,7 +53,8 @@ var services = []string{"shipping", "orders", "payments", "inventory", "notifica
 // a reader of all topics.
 type stage struct {
 	*testing.T
-	broker    rig.Broker
+	broker    broker
+	brokers   string // its address
 	processes map[string]*rig.Process
 	mail      *rig.MailServer
 	log       *rig.Log
@@ -74,7 +73,7 @@ func newStage(t *testing.T) *stage {
 	s.startBroker(ctx)
 	for _, name := range services {
 		if s.processes[name] == nil {
-			s.processes[name] = s.prepare(name, name, "--brokers", s.broker.Addr())
+			s.processes[name] = s.prepare(name, name, "--brokers", s.brokers)
 		}
 	}
 	var g errgroup.Group
@@ -86,29 +85,27 @@ func newStage(t *testing.T) *stage {
 	if err := g.Wait(); err != nil {
 		t.Fatal(err)
 	}
-	if s.log, err = rig.Follow(s.broker.Addr(), s.schemas); err != nil {
+	if s.log, err = rig.Follow(s.brokers, s.schemas); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(s.log.Close)
 	return s
 }
 
+// broker can go away and come back at its address, with what it held.
+type broker interface {
+	Stop(testing.TB) // in order
+	Kill(testing.TB) // at once, as by SIGKILL
+	Start(testing.TB)
+}
+
+// startBroker starts Kafka in a container, or else a process with the embedded
+// broker and the first of the services.
 func (s *stage) startBroker(ctx context.Context) {
 	s.Helper()
-	var err error
-	if kind == rig.InContainer {
-		s.broker, err = rig.NewKafka(ctx)
-		if err != nil {
-			s.Fatal(err)
-		}
-		s.Cleanup(func() {
-			if s.Failed() {
-				s.Logf("=== the broker's log\n%s", tail(s.broker.Output(), 30))
-			}
-			if err := s.broker.Close(); err != nil {
-				s.Error(err)
-			}
-		})
+	if kafkatest.Preferred() == kafkatest.Container {
+		server := kafkatest.NewOf(s, kafkatest.Container)
+		s.broker, s.brokers = server, server.Addr
 		return
 	}
 	addr, err := rig.FreeAddr()
@@ -118,9 +115,25 @@ func (s *stage) startBroker(ctx context.Context) {
 	host := services[0]
 	p := s.prepare(host, host, "--embedded", addr)
 	s.processes[host] = p
-	s.broker = rig.EmbeddedIn(p, addr)
+	s.broker, s.brokers = embedded{p}, addr
 	if err := p.Start(ctx); err != nil {
 		s.Fatal(err)
+	}
+}
+
+// embedded is the broker inside a process, which goes away and comes back with it.
+type embedded struct{ *rig.Process }
+
+func (e embedded) Stop(t testing.TB) { must(t, e.Process.Stop()) }
+func (e embedded) Kill(t testing.TB) { must(t, e.Process.Kill()) }
+func (e embedded) Start(t testing.TB) {
+	must(t, e.Process.Start(t.Context()))
+}
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
 	}
 }
 
@@ -237,7 +250,7 @@ func (s *stage) ended(d time.Duration, orders []placed, once bool) {
 // in which events of one key lie.
 func (s *stage) wellFormed() {
 	s.Helper()
-	counts, err := rig.Partitions(within(s.T, 10*time.Second), s.broker.Addr())
+	counts, err := rig.Partitions(within(s.T, 10*time.Second), s.brokers)
 	if err != nil {
 		s.Fatal(err)
 	}

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"log"
 	"net"
 	"net/mail"
 	"slices"
@@ -54,7 +55,7 @@ func (m *MailServer) Up() error {
 	}
 	m.server = smtp.NewServer(smtp.BackendFunc(func(*smtp.Conn) (smtp.Session, error) { return &session{server: m}, nil }))
 	m.server.Domain = "localhost"
-	m.server.ErrorLog = quiet // clients that are killed are what it is for
+	m.server.ErrorLog = log.New(io.Discard, "", 0) // clients that are killed are what it is for
 	m.ended = make(chan struct{})
 	go func(server *smtp.Server, ended chan struct{}) {
 		defer close(ended)

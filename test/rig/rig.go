@@ -1,11 +1,11 @@
 // Package rig looks at Troupe from the outside, for the tests and programs
 // beside it: it builds the binary, runs it as processes that can be killed,
-// gives them a broker and a mail server that can go away, orders over HTTP, and
-// reads topics and mail over the wire.
+// gives them a mail server that can go away, orders over HTTP, and reads topics
+// and mail over the wire.
 //
 // It uses nothing of the platform's own but its schemas folder: records are
 // read by franz-go and decoded by hamba/avro, so that a fault of the platform's
-// reader does not hide one of its writer. Start reading at [Process], [Broker]
+// reader does not hide one of its writer. Start reading at [Process]
 // and [Log].
 package rig
 

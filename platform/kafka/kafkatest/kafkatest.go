@@ -143,7 +143,13 @@ type Server struct {
 // New starts a broker of the kind that Broker takes, stopped when the test ends.
 func New(t testing.TB) *Server {
 	t.Helper()
-	s, err := start(Chosen(Embedded), t.TempDir())
+	return NewOf(t, Chosen(Embedded))
+}
+
+// NewOf starts a broker of a kind, stopped when the test ends.
+func NewOf(t testing.TB, kind Kind) *Server {
+	t.Helper()
+	s, err := start(kind, t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -158,10 +164,21 @@ func New(t testing.TB) *Server {
 // Stop stops the broker; its data stays.
 func (s *Server) Stop(t testing.TB) {
 	t.Helper()
+	s.stop(t, 20*time.Second)
+}
+
+// Kill stops the broker by SIGKILL where it is a process of its own, and as
+// Stop does where it is not.
+func (s *Server) Kill(t testing.TB) {
+	t.Helper()
+	s.stop(t, 0)
+}
+
+func (s *Server) stop(t testing.TB, patience time.Duration) {
+	t.Helper()
 	var err error
 	switch s.Kind {
 	case Container:
-		patience := 20 * time.Second
 		err = s.container.Stop(context.Background(), &patience)
 	default:
 		err = s.embedded.Close()
