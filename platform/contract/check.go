@@ -122,12 +122,26 @@ func (c *checker) key(v *Version) {
 			c.fault(v.Path, "field %s: a key must be a string, uuid, int, long or enum, not %s", f.Name, t)
 		}
 	}
+	c.keyBefore(v)
 	switch len(keys) {
 	case 0:
 		c.fault(v.Path, `key is missing: mark one field with "key": true`)
 	case 1:
 	default:
 		c.fault(v.Path, "only one field can be the key, not %s", strings.Join(keys, ", "))
+	}
+}
+
+// keyBefore compares a version's key with that of the version before: another
+// one would put the same things into other partitions, out of their order.
+func (c *checker) keyBefore(v *Version) {
+	previous := v.Event.Domain.version(v.Event.Name, v.Number-1)
+	if previous == nil || previous.Schema.Key() == nil || v.Schema.Key() == nil {
+		return
+	}
+	was, is := previous.Schema.Key(), v.Schema.Key()
+	if is.Name != was.Name && !slices.Contains(is.Aliases, was.Name) {
+		c.fault(v.Path, "field %s: the key was %s in v%d; with another key the order of events is lost", is.Name, was.Name, previous.Number)
 	}
 }
 

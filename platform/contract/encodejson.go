@@ -288,8 +288,11 @@ func (e *jsonEncoder) decimal(path string, s *Schema, v any) {
 		text, ok = n.String(), true
 	}
 	// Digits and a point alone: an exponent makes numbers without bounds.
-	d, isRat := new(big.Rat).SetString(text)
-	if !ok || len(text) > 2*maxPrecision || strings.ContainsAny(text, "eEpP/xX_") || !isRat {
+	var d *big.Rat
+	if ok = ok && len(text) <= 2*maxPrecision && !strings.ContainsAny(text, "eEpP/xX_"); ok {
+		d, ok = new(big.Rat).SetString(text)
+	}
+	if !ok {
 		e.fault(path, `%s is not a decimal: expected digits such as "12.50"`, show(v))
 		return
 	}

@@ -187,6 +187,7 @@ func (l *loader) event(d *Domain, name string) {
 		l.fault(folder, err)
 		return
 	}
+	found := false
 	for _, entry := range entries {
 		file := path.Join(folder, entry.Name())
 		if strings.HasPrefix(entry.Name(), ".") {
@@ -197,11 +198,14 @@ func (l *loader) event(d *Domain, name string) {
 			l.fault(file, errors.New("does not belong here: expected v1.avsc, v2.avsc and so on"))
 			continue
 		}
+		found = true
 		number, _ := strconv.Atoi(m[1]) // the expression lets nothing else through
 		l.version(e, number, file)
 	}
+	if !found {
+		l.fault(folder, errors.New("has no version: expected v1.avsc"))
+	}
 	if len(e.Versions) == 0 {
-		l.fault(folder, errors.New("has no version that can be read: expected v1.avsc"))
 		return
 	}
 	slices.SortFunc(e.Versions, func(a, b *Version) int { return a.Number - b.Number })

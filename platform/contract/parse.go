@@ -26,12 +26,12 @@ func Parse(text []byte) (*Schema, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := checkDefaults(schema); err != nil {
+		return nil, err
+	}
 	// A cache of its own for each text, since the shared one mixes versions up.
 	if _, err := avro.ParseBytesWithCache(text, "", &avro.SchemaCache{}); err != nil {
 		return nil, errors.New(strings.TrimPrefix(err.Error(), "avro: "))
-	}
-	if err := checkDefaults(schema); err != nil {
-		return nil, err
 	}
 	return schema, nil
 }
@@ -46,7 +46,7 @@ func decodeTree(text []byte) (any, error) {
 			line := 1 + bytes.Count(text[:min(int(syntax.Offset), len(text))], []byte("\n"))
 			return nil, fmt.Errorf("line %d: not JSON: %w", line, err)
 		}
-		return nil, fmt.Errorf("not JSON: %w", err)
+		return nil, errors.New("not JSON: the text ends too early")
 	}
 	if _, err := d.Token(); err != io.EOF {
 		return nil, errors.New("not JSON: there is text after the schema's end")
