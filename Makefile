@@ -9,7 +9,7 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: ## run every service and an embedded broker in one process
-	go run . run
+	@trap 'exit 0' INT; go run . run
 
 install: ## put the command troupe on your PATH (go env GOBIN, else GOPATH/bin)
 	go install .

@@ -110,6 +110,15 @@ func TestEverySettingThatIsWrongIsSaidAtOnce(t *testing.T) {
 	}
 }
 
+func TestMisspeltVariablesAreNoticed(t *testing.T) {
+	p := &program{topology: shop(), environ: map[string]string{
+		"TROUPE_BROKER": "a:1", "TROUPE_API": "a:1", "TELLER_WAIT": "1s", "TROUPE_TEST_BROKER": "container", "HOME": "/",
+	}}
+	if got := p.strangers(); len(got) != 1 || got[0] != "TROUPE_BROKER" {
+		t.Errorf("got %v", got)
+	}
+}
+
 func TestTopologyIsWrittenToAFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "topology.json")
 	if status, out, complaint := call(t.Context(), nil, "topology", "--format", "json", "--output", path); status != 0 || out != "" {

@@ -122,15 +122,17 @@ func (r *run) openBroker(ctx context.Context) error {
 	return nil
 }
 
-// openServices gives services their settings, and lets them open their clients.
-func (r *run) openServices(ctx context.Context) error {
+// configureServices gives services their settings.
+func (r *run) configureServices(context.Context) error {
 	var faults []error
 	for i := range r.services {
 		faults = append(faults, r.services[i].Configure(r.environ))
 	}
-	if err := errors.Join(faults...); err != nil {
-		return err
-	}
+	return errors.Join(faults...)
+}
+
+// startServices lets services open their clients.
+func (r *run) startServices(ctx context.Context) error {
 	for i := range r.services {
 		s := &r.services[i]
 		if s.Start == nil {

@@ -81,9 +81,12 @@ func (r *run) run(ctx context.Context) (err error) {
 			err = closing
 		}
 	}()
+	for _, name := range r.strangers() {
+		r.log.Warn("the environment sets a variable that no setting has", "variable", name)
+	}
 	began := time.Now()
 	for _, open := range []func(context.Context) error{
-		r.openData, r.openInbox, r.openBroker, r.openServices, r.openConsole, r.openAPI, r.openRuntime,
+		r.openData, r.openInbox, r.configureServices, r.openBroker, r.startServices, r.openConsole, r.openAPI, r.openRuntime,
 	} {
 		if err := open(ctx); err != nil {
 			if ctx.Err() != nil {

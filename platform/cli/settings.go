@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
 
@@ -88,4 +89,21 @@ func printMarkdown(w io.Writer, settings []shownSetting) error {
 		}
 	}
 	return nil
+}
+
+// strangers are variables of the environment that look like settings and are
+// none: a misspelt one would otherwise go unnoticed. Those of tests are left out.
+func (p *program) strangers() []string {
+	known := map[string]bool{}
+	for _, s := range p.settings() {
+		known[s.Variable] = true
+	}
+	var out []string
+	for name := range p.environ {
+		if strings.HasPrefix(name, variablePrefix) && !strings.HasPrefix(name, variablePrefix+"TEST_") && !known[name] {
+			out = append(out, name)
+		}
+	}
+	slices.Sort(out)
+	return out
 }

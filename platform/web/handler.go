@@ -3,6 +3,7 @@ package web
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -68,6 +69,7 @@ func Handler(topology choreo.Topology, o Options) (http.Handler, error) {
 			faults = append(faults, s.add(names.service, r, claimed))
 		}
 	}
+	faults = append(faults, s.describe())
 	return s, errors.Join(faults...)
 }
 
@@ -77,6 +79,8 @@ type site struct {
 	mux     *mux
 	api     huma.API
 	answers *memory
+
+	specJSON, specYAML []byte
 }
 
 // mux lets the endpoint that is being registered wrap huma's handler of it.
@@ -100,7 +104,6 @@ func apiConfig(names *namer) huma.Config {
 			Info:       &huma.Info{Title: "Troupe", Version: "1", Description: "The HTTP routes of every service that runs here."},
 			Components: &huma.Components{Schemas: huma.NewMapRegistry("#/components/schemas/", names.name)},
 		},
-		OpenAPIPath:   PathOpenAPI,
 		Formats:       map[string]huma.Format{"application/json": huma.DefaultJSONFormat, "json": huma.DefaultJSONFormat},
 		DefaultFormat: "application/json",
 
@@ -137,6 +140,26 @@ func (s *site) pages() {
 	s.mux.HandleFunc("GET "+PathDocs, serve)
 	s.mux.HandleFunc("GET "+PathDocs+"/", serve)
 	s.mux.Handle("GET /{$}", http.RedirectHandler(PathDocs, http.StatusFound))
+	s.mux.HandleFunc("GET "+PathOpenAPI+".json", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/openapi+json")
+		_, _ = w.Write(s.specJSON) // fails only where the client has gone
+	})
+	s.mux.HandleFunc("GET "+PathOpenAPI+".yaml", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/openapi+yaml")
+		_, _ = w.Write(s.specYAML)
+	})
+}
+
+// describe writes the description once all routes are there. Huma's own
+// handlers write it at the first request, and do not expect two at once.
+func (s *site) describe() (err error) {
+	if s.specJSON, err = json.Marshal(s.api.OpenAPI()); err != nil {
+		return fmt.Errorf("the description of the API: %w", err)
+	}
+	if s.specYAML, err = s.api.OpenAPI().YAML(); err != nil {
+		return fmt.Errorf("the description of the API: %w", err)
+	}
+	return nil
 }
 
 var registeredAt = regexp.MustCompile(` \(registered at [^)]*\)`)
