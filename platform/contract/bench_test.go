@@ -11,12 +11,12 @@ import (
 	"github.com/troupedev/troupe/platform/event"
 )
 
-// measured is the event of the benchmarks: ten fields in 106 bytes.
+// measured is the event of the benchmarks: ten fields in about 100 bytes.
 func measured() sample.Measured {
 	return sample.Measured{
-		OrderID: "0190c2a4-7d5e-7c3b-9a61-1f0f6a1f2b3c", Customer: "Ada Lovelace", Email: "ada@example.com",
+		OrderID: "0190c2a4-7d5e-7c3b-9a61-1f0f6a1f2b3c", Customer: "Ada Lovelace", Email: "ada.lovelace@example.com",
 		Purpose: sample.Wholesale, Amount: 129_900, Quantity: 12, Express: true, Weight: 3.25,
-		PlacedAt: time.UnixMilli(1_795_000_000_123).UTC(), Coupon: new("WELCOME-10"),
+		PlacedAt: time.UnixMilli(1_795_000_000_123).UTC(),
 	}
 }
 
@@ -30,7 +30,8 @@ func parsed(t testing.TB, text string) avro.Schema {
 	return schema
 }
 
-// compare runs two benchmarks and reports how long the first takes of the second.
+// compare runs two benchmarks, and reports how much of the second's time the
+// first takes: the bars are 0.25 to encode and 0.6 to decode.
 func compare(b *testing.B, ours, theirs func(*testing.B)) {
 	var took [2]float64
 	for i, f := range []func(*testing.B){ours, theirs} {
@@ -101,7 +102,7 @@ func BenchmarkResolve(b *testing.B) {
 // TestAllocations holds the codec to what a hot path may allocate.
 func TestAllocations(t *testing.T) {
 	full, bare := measured(), measured()
-	bare.Coupon = nil
+	full.Coupon = new("WELCOME-10")
 	for _, c := range []struct {
 		name           string
 		e              sample.Measured

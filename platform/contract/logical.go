@@ -29,14 +29,21 @@ func dateOf(days int32) time.Time { return time.Unix(int64(days)*86400, 0).UTC()
 
 // ticks counts units since 1970, rounded down.
 func ticks(t time.Time, unit time.Duration) (int64, bool) {
-	seconds := t.Unix()
+	seconds, nanos := t.Unix(), int64(t.Nanosecond())
 	switch unit {
 	case time.Millisecond:
-		return t.UnixMilli(), seconds < math.MaxInt64/1_000 && seconds > math.MinInt64/1_000
+		return seconds*1e3 + nanos/1e6, fitsSeconds(seconds, 1e3)
 	case time.Microsecond:
-		return t.UnixMicro(), seconds < math.MaxInt64/1_000_000 && seconds > math.MinInt64/1_000_000
+		return seconds*1e6 + nanos/1e3, fitsSeconds(seconds, 1e6)
 	}
-	return t.UnixNano(), seconds < math.MaxInt64/1_000_000_000-1 && seconds > math.MinInt64/1_000_000_000+1
+	return seconds*1e9 + nanos, fitsSeconds(seconds, 1e9)
+}
+
+// fitsSeconds reports whether that many seconds, and one more, fit 64 bits when
+// each is cut into parts.
+func fitsSeconds(seconds, parts int64) bool {
+	limit := math.MaxInt64/parts - 1
+	return -limit < seconds && seconds < limit
 }
 
 func momentOf(ticks int64, unit time.Duration) time.Time {

@@ -6,10 +6,33 @@ import (
 	"unsafe"
 )
 
-// This file has what the codec does with package unsafe: two things that a
-// message would otherwise pay for more dearly than for its bytes.
+// This file has what the codec does with package unsafe: a message would
+// otherwise pay more for it than for its bytes.
 
 const highBits = 0x8080808080808080
+
+// Lengths between which a string is copied by [copyASCII]: it is a word at
+// least, and its length takes one byte in Avro.
+const (
+	shortest = 8
+	longest  = 64
+)
+
+// copyASCII copies s, of at least eight bytes, into dst, which has room for it,
+// and reports whether it was ASCII alone: both at once, eight bytes at a time,
+// the last eight of which may overlap.
+func copyASCII(dst []byte, s string) bool {
+	from, to, n := unsafe.StringData(s), unsafe.SliceData(dst), len(s)
+	last := word(from, n-8)
+	bits := last
+	for i := 0; i < n-8; i += 8 {
+		w := word(from, i)
+		bits |= w
+		putWord(to, i, w)
+	}
+	putWord(to, n-8, last)
+	return bits&highBits == 0
+}
 
 // validUTF8 is utf8.ValidString, quick for the short ASCII that fields mostly
 // hold: it looks at eight bytes at once, the last eight of which may overlap.
@@ -29,6 +52,10 @@ func validUTF8(s string) bool {
 // word is the eight bytes at p+i.
 func word(p *byte, i int) uint64 {
 	return binary.LittleEndian.Uint64((*[8]byte)(unsafe.Add(unsafe.Pointer(p), i))[:])
+}
+
+func putWord(p *byte, i int, w uint64) {
+	binary.LittleEndian.PutUint64((*[8]byte)(unsafe.Add(unsafe.Pointer(p), i))[:], w)
 }
 
 // textOf is b as a string, for as long as b does not change.

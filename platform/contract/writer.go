@@ -9,6 +9,7 @@ import (
 	"slices"
 	"sync"
 	"time"
+	"unicode/utf8"
 )
 
 // Writer writes Avro binary, one value after the other in the order of the
@@ -86,10 +87,18 @@ func (w *Writer) Fixed(v []byte) { w.raw(v) }
 
 // String writes a string, which must be UTF-8: other readers refuse anything else.
 func (w *Writer) String(field, v string) {
-	if !validUTF8(v) {
-		w.fail(field, "%q is not UTF-8", v)
+	if len(v) >= shortest && len(v) < longest && len(v) < cap(w.out)-len(w.out) {
+		at := len(w.out)
+		w.out = w.out[:at+1+len(v)]
+		w.out[at] = byte(len(v) << 1)
+		if copyASCII(w.out[at+1:], v) || utf8.ValidString(v) {
+			return
+		}
+	} else if validUTF8(v) {
+		w.text(v)
+		return
 	}
-	w.text(v)
+	w.fail(field, "%q is not UTF-8", v)
 }
 
 // text writes a string that was judged.
@@ -108,11 +117,13 @@ func (w *Writer) UUID(field, v string) {
 
 // Enum writes a symbol of an enum.
 func (w *Writer) Enum(field string, e *Enum, symbol string) {
-	i := slices.Index(e.Symbols, symbol)
-	if i < 0 {
-		w.fail(field, "%q is not a symbol of %s, which has %q", symbol, e.Name, e.Symbols)
+	for i, s := range e.Symbols {
+		if s == symbol {
+			w.Long(int64(i))
+			return
+		}
 	}
-	w.Long(int64(i))
+	w.fail(field, "%q is not a symbol of %s, which has %q", symbol, e.Name, e.Symbols)
 }
 
 // Date writes the day that t shows in UTC.
