@@ -202,19 +202,24 @@ type placed struct {
 // place places n orders of each kind, one after another, at most rate a second.
 func (s *stage) place(ctx context.Context, kinds []rig.Kind, n, rate int) []placed {
 	s.Helper()
+	return s.placeWhile(ctx, kinds, rate, func(placed int) bool { return placed < n*len(kinds) })
+}
+
+// placeWhile places orders of each kind in turn, at most rate a second, for as
+// long as more says so of the number placed.
+func (s *stage) placeWhile(ctx context.Context, kinds []rig.Kind, rate int, more func(placed int) bool) (out []placed) {
+	s.Helper()
 	tick := time.NewTicker(time.Second / time.Duration(rate))
 	defer tick.Stop()
-	var out []placed
-	for range n {
-		for _, k := range kinds {
-			p, err := rig.Place(ctx, s.processes["orders"].API, rand.Text(), k.Order)
-			if err != nil {
-				s.Error(err)
-				return out
-			}
-			out = append(out, placed{p, k})
-			<-tick.C
+	for more(len(out)) {
+		k := kinds[len(out)%len(kinds)]
+		p, err := rig.Place(ctx, s.processes["orders"].API, rand.Text(), k.Order)
+		if err != nil {
+			s.Error(err)
+			return out
 		}
+		out = append(out, placed{p, k})
+		<-tick.C
 	}
 	return out
 }

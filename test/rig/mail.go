@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/emersion/go-smtp"
 )
@@ -26,6 +27,8 @@ type Mail struct {
 
 // MailServer receives mail by SMTP and keeps it. It can go away and come back.
 type MailServer struct {
+	Slow time.Duration // how long it takes to accept a mail; set before there is any
+
 	addr string
 
 	mu     sync.Mutex
@@ -96,6 +99,9 @@ func (s *session) Data(r io.Reader) error {
 	body, err := io.ReadAll(msg.Body)
 	if err != nil {
 		return err
+	}
+	if s.server.Slow > 0 {
+		<-time.After(s.server.Slow)
 	}
 	s.server.mu.Lock()
 	defer s.server.mu.Unlock()
