@@ -14,9 +14,9 @@ import (
 // measured is the event of the benchmarks: ten fields in about 100 bytes.
 func measured() sample.Measured {
 	return sample.Measured{
-		OrderID: "0190c2a4-7d5e-7c3b-9a61-1f0f6a1f2b3c", Customer: "Ada Lovelace", Email: "ada.lovelace@example.com",
+		OrderID: "0190c2a4-7d5e-7c3b-9a61-1f0f6a1f2b3c", Customer: "Ada Lovelace", Email: "ada@example.com",
 		Purpose: sample.Wholesale, Amount: 129_900, Quantity: 12, Express: true, Weight: 3.25,
-		PlacedAt: time.UnixMilli(1_795_000_000_123).UTC(),
+		PlacedAt: time.UnixMilli(1_795_000_000_123).UTC(), Coupon: new("WELCOME-10"),
 	}
 }
 
@@ -31,19 +31,23 @@ func parsed(t testing.TB, text string) avro.Schema {
 }
 
 // compare runs two benchmarks, and reports how much of the second's time the
-// first takes: the bars are 0.25 to encode and 0.6 to decode.
-func compare(b *testing.B, ours, theirs func(*testing.B)) {
+// first takes. The bars are 0.25 to encode, and 0.6 to decode.
+func compare(b *testing.B, ours, theirs func()) {
+	both := []func(){ours, theirs}
 	var took [2]float64
-	for i, f := range []func(*testing.B){ours, theirs} {
-		b.Run([]string{"troupe", "hamba"}[i], func(b *testing.B) {
+	for i, name := range []string{"troupe", "hamba"} {
+		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()
-			f(b)
+			for b.Loop() {
+				both[i]()
+			}
 			took[i] = float64(b.Elapsed()) / float64(b.N)
 		})
 	}
 	b.Run("ratio", func(b *testing.B) {
-		for b.Loop() {
+		for b.Loop() { // it has been measured above
 		}
+		b.ReportMetric(0, "ns/op")
 		b.ReportMetric(took[0]/took[1], "troupe/hamba")
 	})
 }
@@ -51,17 +55,11 @@ func compare(b *testing.B, ours, theirs func(*testing.B)) {
 // BenchmarkEncode compares [contract.Append] with hamba/avro's Marshal.
 func BenchmarkEncode(b *testing.B) {
 	var e event.Event = measured()
+	var buf []byte
 	schema := parsed(b, e.EventType().Schema)
-	compare(b, func(b *testing.B) {
-		var buf []byte
-		for b.Loop() {
-			buf, _ = contract.Append(buf[:0], e)
-		}
-	}, func(b *testing.B) {
-		for b.Loop() {
-			_, _ = avro.Marshal(schema, e)
-		}
-	})
+	compare(b,
+		func() { buf, _ = contract.Append(buf[:0], e) },
+		func() { _, _ = avro.Marshal(schema, e) })
 }
 
 // BenchmarkDecode compares [contract.Decode] with hamba/avro's Unmarshal.
@@ -69,21 +67,18 @@ func BenchmarkDecode(b *testing.B) {
 	e := measured()
 	value := encode(b, e)
 	schema := parsed(b, e.EventType().Schema)
-	compare(b, func(b *testing.B) {
-		for b.Loop() {
-			var into sample.Measured
-			if err := contract.Decode(value, e.EventType(), &into); err != nil {
+	var ours, theirs sample.Measured
+	compare(b,
+		func() {
+			if err := contract.Decode(value, e.EventType(), &ours); err != nil {
 				b.Fatal(err)
 			}
-		}
-	}, func(b *testing.B) {
-		for b.Loop() {
-			var into sample.Measured
-			if err := avro.Unmarshal(schema, value[5:], &into); err != nil {
+		},
+		func() {
+			if err := avro.Unmarshal(schema, value[5:], &theirs); err != nil {
 				b.Fatal(err)
 			}
-		}
-	})
+		})
 }
 
 // BenchmarkResolve reads version 1 as version 2, its fields in another order.
@@ -102,14 +97,14 @@ func BenchmarkResolve(b *testing.B) {
 // TestAllocations holds the codec to what a hot path may allocate.
 func TestAllocations(t *testing.T) {
 	full, bare := measured(), measured()
-	full.Coupon = new("WELCOME-10")
+	bare.Coupon = nil
 	for _, c := range []struct {
 		name           string
 		e              sample.Measured
 		encode, decode float64
 	}{
-		{"all strings of a message share one allocation", bare, 0, 2}, // the second is the event itself
-		{"a pointer is one more", full, 0, 3},
+		{"all strings of a message share one allocation", bare, 0, 1},
+		{"a value that may be null is one more", full, 0, 2},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var e event.Event = c.e
@@ -117,10 +112,8 @@ func TestAllocations(t *testing.T) {
 			if n := testing.AllocsPerRun(100, func() { buf, _ = contract.Append(buf[:0], e) }); n > c.encode {
 				t.Errorf("Append: %v allocations, want at most %v", n, c.encode)
 			}
-			if n := testing.AllocsPerRun(100, func() {
-				var into sample.Measured
-				_ = contract.Decode(buf, e.EventType(), &into)
-			}); n > c.decode {
+			var into sample.Measured
+			if n := testing.AllocsPerRun(100, func() { _ = contract.Decode(buf, e.EventType(), &into) }); n > c.decode {
 				t.Errorf("Decode: %v allocations, want at most %v", n, c.decode)
 			}
 		})
