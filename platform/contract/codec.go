@@ -8,13 +8,15 @@ import (
 	"github.com/troupedev/troupe/platform/event"
 )
 
-// Encoder is an event that writes itself, as generated code does.
+// Encoder is an event that writes itself, as generated code does. It must not
+// keep the Writer, which is gone once it returns.
 type Encoder interface {
 	event.Event
 	EncodeAvro(*Writer)
 }
 
 // Decoder is a pointer to an event that reads itself, as generated code does.
+// It must not keep the Reader, which is gone once it returns.
 type Decoder interface {
 	DecodeAvro(*Reader) error
 }
