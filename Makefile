@@ -59,4 +59,4 @@ bench: ## run the benchmarks
 
 fuzz: ## run every fuzz target for FUZZTIME (default 10s)
 	@go test -list '^Fuzz' ./... | awk '/^Fuzz/ {f[n++]=$$1} /^ok/ {while (n) print $$2, f[--n]}' | \
-		while read -r package target; do go test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) "$$package" || exit 1; done
+		while read -r package target; do go test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 1x "$$package" || exit 1; done
