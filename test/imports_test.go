@@ -17,13 +17,9 @@ var layers = []string{
 	"platform/kafka",
 	"platform/kafka/embedded",
 	"platform/kafka/kafkatest",
-	"platform/store",
 	"platform/web",
 	"platform/runtime",
-	"platform/flow",
-	"platform/registry",
 	"platform/console",
-	"platform/telemetry",
 	"platform/cli",
 	"platform/choreotest",
 }
@@ -60,7 +56,7 @@ func mayImport(folder string, isTest bool, path string) string {
 			return "generated events import event and contract alone"
 		}
 	case within(folder, "services") && !within(path, "services") && !within(path, "events"):
-		allowed := []string{"platform/event", "platform/choreo", "platform/store", "platform/web"}
+		allowed := []string{"platform/event", "platform/choreo", "platform/web"}
 		if isTest {
 			allowed = append(allowed, "platform/choreotest")
 		}

@@ -21,13 +21,16 @@ type Message struct {
 	Type    *event.Type
 }
 
+// salt is part of an id's derivation that a replay would set, so that its
+// events do not count as the ones before.
+const salt = ""
+
 // Emitter turns what a handler emitted into messages: checks that each event
 // was declared, derives its id, and writes its headers.
 type Emitter struct {
 	Service  string
 	Reaction string // "POST /orders" for a route
 	Declared []*event.Type
-	Salt     string // set by a replay, whose events must not count as the ones before
 }
 
 // UndeclaredError is an emitted event that its reaction does not declare.
@@ -75,7 +78,7 @@ func (m *Emitter) emit(events Events, now time.Time, flow, cause string, hop int
 
 		id := flow // the first event of a flow gives it its id
 		if cause != "" || i > 0 {
-			id = event.DeriveID(first(cause, flow), m.Service, m.Reaction, t.FullName(), key, strconv.Itoa(n), m.Salt)
+			id = event.DeriveID(first(cause, flow), m.Service, m.Reaction, t.FullName(), key, strconv.Itoa(n), salt)
 		}
 		envelope := event.Envelope{
 			ID: id, Type: t.FullName(), Source: Source(m.Service), Time: now, Subject: key, DataSchema: t.String(),

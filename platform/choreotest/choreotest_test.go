@@ -105,8 +105,25 @@ type record struct {
 }
 
 func (r *record) Helper() {}
+
 func (r *record) Errorf(format string, args ...any) {
 	r.said = append(r.said, fmt.Sprintf(format, args...))
+}
+
+// Fatalf ends the play by a panic that play catches.
+func (r *record) Fatalf(format string, args ...any) {
+	r.Errorf(format, args...)
+	panic(r)
+}
+
+// play is choreotest.Play, ended early where something is fatal.
+func (r *record) play(script func(*choreotest.Stage), service choreo.Service) {
+	defer func() {
+		if p := recover(); p != nil && p != any(r) {
+			panic(p)
+		}
+	}()
+	choreotest.Play(r, script, service)
 }
 
 func TestPlayFailsATestFor(t *testing.T) {
@@ -141,10 +158,13 @@ func TestPlayFailsATestFor(t *testing.T) {
 		"services that call each other in a loop": {
 			func(_ context.Context, c counted) (choreo.Events, error) { return choreo.Emit(c), nil },
 			func(s *choreotest.Stage) { s.Send(counted{"a", 1}) }, "hop-limit"},
+		"services that multiply each other's events": {
+			func(_ context.Context, c counted) (choreo.Events, error) { return choreo.Emit(c, c), nil },
+			func(s *choreotest.Stage) { s.Send(counted{"a", 1}) }, "led to more than 10000 events"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := &record{TB: t}
-			choreotest.Play(r, c.script, counter(c.handler))
+			r.play(c.script, counter(c.handler))
 			if all := strings.Join(r.said, "\n"); !strings.Contains(all, c.says) {
 				t.Errorf("it said %q, want %q", all, c.says)
 			}

@@ -73,7 +73,7 @@ func TestHeadersCarryTheEnvelope(t *testing.T) {
 	full := event.Envelope{
 		ID: "id", Type: "orders.OrderPlaced", Source: "/services/orders", Time: at, Subject: "o-1",
 		DataSchema: "orders.OrderPlaced/v2", Flow: "flow", Cause: "cause", Reaction: "OrderPlaced",
-		EmitIndex: 2, EmitCount: 3, Hop: 4, Budget: 5, Expiry: at.Add(time.Hour), TraceParent: "00-aa-bb-01",
+		EmitIndex: 2, EmitCount: 3, Hop: 4, Expiry: at.Add(time.Hour), TraceParent: "00-aa-bb-01",
 	}
 	for name, want := range map[string]event.Envelope{
 		"every attribute": full,

@@ -32,7 +32,6 @@ const (
 	HeaderReaction      = "ce_reaction"      // the reaction that emitted it
 	HeaderEmit          = "ce_emit"          // i/n: the i-th of the n events that the reaction emitted
 	HeaderHop           = "ce_hop"           // events between the flow's first and this one
-	HeaderBudget        = "ce_budget"        // how many more events the flow may emit
 	HeaderExpiryTime    = "ce_expirytime"    // not handled after it
 	HeaderTraceParent   = "traceparent"      // W3C Trace Context
 )
@@ -56,7 +55,6 @@ type Envelope struct {
 	EmitIndex   int // from 1; 0: not emitted by a reaction
 	EmitCount   int
 	Hop         int
-	Budget      int       // 0: not limited
 	Expiry      time.Time // zero: never
 	TraceParent string
 }
@@ -83,9 +81,6 @@ func (e *Envelope) AppendHeaders(dst []Header) []Header {
 		add(HeaderEmit, strconv.Itoa(e.EmitIndex)+"/"+strconv.Itoa(e.EmitCount))
 	}
 	add(HeaderHop, strconv.Itoa(e.Hop))
-	if e.Budget > 0 {
-		add(HeaderBudget, strconv.Itoa(e.Budget))
-	}
 	add(HeaderExpiryTime, formatTime(e.Expiry))
 	add(HeaderTraceParent, e.TraceParent)
 	return dst
@@ -153,8 +148,6 @@ func (e *Envelope) set(key, value string) (err error) {
 		e.EmitIndex, e.EmitCount, err = parseEmit(value)
 	case HeaderHop:
 		e.Hop, err = parseCount(value)
-	case HeaderBudget:
-		e.Budget, err = parseCount(value)
 	case HeaderExpiryTime:
 		e.Expiry, err = time.Parse(time.RFC3339Nano, value)
 	case HeaderTraceParent:
