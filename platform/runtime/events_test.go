@@ -15,7 +15,7 @@ import (
 // in the depot.
 
 var (
-	shop  = &event.Topic{Name: "shop", Owner: "us", Doc: "A shop.", Partitions: 3}
+	shop  = &event.Topic{Name: "shop", Owner: "us", Doc: "A shop.", Partitions: 3, Retention: 7 * 24 * time.Hour}
 	depot = &event.Topic{Name: "depot", Owner: "us", Doc: "A depot.", Partitions: 2, Retention: -1}
 )
 

@@ -45,10 +45,11 @@ type owner struct {
 	mail      mailbox
 	batches   chan *arrivals // unbuffered, so that fetching waits for the machine
 
-	ctx    context.Context // of handlers and results
+	ctx    context.Context // ends when the partition is lost
 	cancel context.CancelCauseFunc
+	work   context.Context // of handlers and their results; ends before ctx where they take too long
+	cut    context.CancelCauseFunc
 	drain  signal
-	cut    signal
 	ended  chan struct{} // both goroutines are gone
 
 	// Of the goroutine that owns the machine:
@@ -87,11 +88,11 @@ func own(s *staff, p kafka.TopicPartition, from int64, r reader) *owner {
 		mail:      newMailbox(),
 		batches:   make(chan *arrivals),
 		drain:     newSignal(),
-		cut:       newSignal(),
 		ended:     make(chan struct{}),
 		machine:   newMachine(s.window, from),
 	}
 	o.ctx, o.cancel = context.WithCancelCause(context.Background())
+	o.work, o.cut = context.WithCancelCause(o.ctx)
 	var both sync.WaitGroup
 	fetching, stop := context.WithCancel(o.ctx)
 	both.Go(func() { o.fetch(fetching, r) })
@@ -123,7 +124,7 @@ func (o *owner) release(soft, hard context.Context) {
 	select {
 	case <-o.ended:
 	case <-soft.Done():
-		o.cut.say()
+		o.cut(errTakenAway)
 	}
 	select {
 	case <-o.ended:
@@ -206,7 +207,7 @@ func size(r *kafka.Record) int {
 func (o *owner) run(stopFetching func()) {
 	wake := time.NewTimer(0)
 	defer wake.Stop()
-	drain, cut := o.drain.said, o.cut.said
+	drain, cut := o.drain.said, o.work.Done()
 	o.out.fetch = true
 	for !o.out.drained {
 		var batches chan *arrivals
@@ -223,8 +224,7 @@ func (o *owner) run(stopFetching func()) {
 			stopFetching()
 			o.in.withdrawn = o.queue.withdraw(o.in.withdrawn)
 		case <-cut:
-			cut, o.in.cut = nil, true
-			o.cancel(errTakenAway)
+			cut = nil // step sees it
 		case <-o.ctx.Done():
 			o.queue.withdraw(nil)
 			return
@@ -241,6 +241,7 @@ func (o *owner) step() {
 	o.in.now = time.Now()
 	o.news = o.mail.take(o.news)
 	o.in.committed = o.news.committed
+	o.in.cut = o.work.Err() != nil
 	o.readAttempts()
 	o.readFinished()
 	o.machine.Step(&o.in, &o.out)
@@ -327,7 +328,7 @@ func (o *owner) start() {
 
 // attempt runs one task, on a worker.
 func (o *owner) attempt(t task) {
-	if o.ctx.Err() != nil {
+	if o.work.Err() != nil {
 		return // the partition went while the task was queued
 	}
 	w := &t.delivery.verdict.Work[t.index]
@@ -336,7 +337,7 @@ func (o *owner) attempt(t task) {
 		o.log.Error("handler ignores its timeout and holds up its key", "reaction", w.Reaction(), "event", w.Envelope.ID, "timeout", limit)
 	})
 	defer late.Stop()
-	o.mail.attempted(t.work, o.service.Handle(o.ctx, w, t.attempt, time.Now()))
+	o.mail.attempted(t.work, o.service.Handle(o.work, w, t.attempt, time.Now()))
 }
 
 // finish hands over the results that the machine gave out.
@@ -359,7 +360,7 @@ func (o *owner) finish() {
 		}
 		o.endings = append(o.endings, r)
 	}
-	o.finisher.Finish(o.ctx, o.endings, o.mail.finished)
+	o.finisher.Finish(o.work, o.endings, o.mail.finished)
 	clear(o.endings)
 }
 

@@ -36,7 +36,10 @@ type stage struct {
 	produced []kafka.Record
 	sendErrs []error // of the next sends
 	commits  []int64
-	errs     []error // of the next commits
+	errs     []error   // of the next commits
+	failing  time.Time // until when all commits fail
+	tries    int       // commits asked for
+	blocked  bool      // Send waits for memory until its context ends
 }
 
 type lockedBuffer struct {
@@ -124,8 +127,14 @@ func (s *stage) batch() kafka.Batch {
 func (s *stage) Close() error { return nil }
 
 // Send implements sender.
-func (s *stage) Send(_ context.Context, records []kafka.Record, done func(error)) {
+func (s *stage) Send(ctx context.Context, records []kafka.Record, done func(error)) {
 	s.mu.Lock()
+	if s.blocked {
+		s.mu.Unlock()
+		<-ctx.Done()
+		done(ctx.Err())
+		return
+	}
 	var err error
 	if len(s.sendErrs) > 0 {
 		err, s.sendErrs = s.sendErrs[0], s.sendErrs[1:]
@@ -141,6 +150,10 @@ func (s *stage) Send(_ context.Context, records []kafka.Record, done func(error)
 func (s *stage) Commit(_ context.Context, offsets map[kafka.TopicPartition]kafka.Offset) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.tries++
+	if time.Now().Before(s.failing) {
+		return errors.New("no coordinator")
+	}
 	if len(s.errs) > 0 {
 		err := s.errs[0]
 		s.errs = s.errs[1:]
@@ -148,6 +161,13 @@ func (s *stage) Commit(_ context.Context, offsets map[kafka.TopicPartition]kafka
 	}
 	s.commits = append(s.commits, offsets[s.owner.partition].At)
 	return nil
+}
+
+// failCommits lets all commits of a time fail.
+func (s *stage) failCommits(d time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.failing = time.Now().Add(d)
 }
 
 // committed is the last position committed.
@@ -327,6 +347,68 @@ func TestReleaseCancelsHandlersThatTakeTooLong(t *testing.T) {
 		s.after(time.Second)
 		if !errors.Is(cause, errTakenAway) || len(s.produced) != 0 || s.committed() != 1 {
 			s.Errorf("cause %v, produced %d, committed %d", cause, len(s.produced), s.committed())
+		}
+	})
+}
+
+func TestReleaseCommitsAfterHandlersWereCancelled(t *testing.T) {
+	handler := func(ctx context.Context, e sold) (choreo.Events, error) {
+		if e.ID == "slow" {
+			<-ctx.Done()
+		}
+		return nil, ctx.Err()
+	}
+	perform(t, Options{}, handler, func(s *stage) {
+		s.failCommits(1500 * time.Millisecond)
+		s.publish("quick", "slow")
+		s.after(10 * time.Millisecond)
+		soft, cancelSoft := context.WithTimeout(s.Context(), time.Second)
+		defer cancelSoft()
+		hard, cancelHard := context.WithTimeout(s.Context(), 5*time.Second)
+		defer cancelHard()
+		began := time.Now()
+		s.owner.release(soft, hard)
+		if d := time.Since(began); s.committed() != 1 || d < time.Second || d >= 5*time.Second {
+			s.Errorf("released after %v, committed %d, want 1", d, s.committed())
+		}
+	})
+}
+
+func TestReleaseEndsWhenTheGroupWaitsNoLonger(t *testing.T) {
+	handler := func(context.Context, sold) (choreo.Events, error) { return nil, nil }
+	perform(t, Options{}, handler, func(s *stage) {
+		s.failCommits(time.Hour)
+		s.publish("a")
+		s.after(10 * time.Millisecond)
+		hard, cancel := context.WithTimeout(s.Context(), 5*time.Second)
+		defer cancel()
+		began := time.Now()
+		s.owner.release(hard, hard)
+		if d := time.Since(began); s.committed() != 0 || d != 5*time.Second {
+			s.Errorf("released after %v, committed %d", d, s.committed())
+		}
+	})
+}
+
+func TestReleaseDoesNotWaitForASenderThatBlocks(t *testing.T) {
+	handler := func(_ context.Context, e sold) (choreo.Events, error) {
+		if e.ID == "quiet" {
+			return nil, nil
+		}
+		return choreo.Emit(packed{e.ID, "x"}), nil
+	}
+	perform(t, Options{CommitInterval: time.Minute}, handler, func(s *stage) {
+		s.publish("quiet")
+		s.after(time.Second)
+		s.publish("quiet", "loud")
+		s.blocked = true
+		s.after(10 * time.Millisecond)
+		soft, cancel := context.WithTimeout(s.Context(), time.Second)
+		defer cancel()
+		began := time.Now()
+		s.owner.release(soft, s.Context())
+		if d := time.Since(began); d > 1100*time.Millisecond || s.committed() != 2 {
+			s.Errorf("released after %v, committed %d, want 2", d, s.committed())
 		}
 	})
 }

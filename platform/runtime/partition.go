@@ -178,7 +178,7 @@ func (m *machine) Step(in *input, out *output) {
 		m.release(w, running)
 	}
 	if in.cut {
-		m.cut()
+		m.cut(out)
 	}
 	for !m.draining && m.timers.due(in.now) {
 		m.resume(m.timers.pop(), out)
@@ -407,7 +407,8 @@ func (m *machine) drain() {
 }
 
 // cut gives back what runs or is being finished too.
-func (m *machine) cut() {
+func (m *machine) cut(out *output) {
+	out.finish = out.finish[:0]
 	for e := m.oldest; e != none; e = m.events.at(e).newer {
 		for w := m.events.at(e).first; w != none; w = m.works.at(w).next {
 			if s := m.works.at(w).state; s == running || s == finishing {

@@ -19,7 +19,7 @@ func crew(limit, owners int, handler func(context.Context, sold) (choreo.Events,
 	s := &staff{service: serviceOf(ServiceOptions{}, handler), pool: p, log: slog.New(slog.DiscardHandler)}
 	all := make([]*owner, owners)
 	for i := range all {
-		all[i] = &owner{staff: s, log: s.log, queue: &queue{pool: p}, mail: newMailbox(), ctx: context.Background()}
+		all[i] = &owner{staff: s, log: s.log, queue: &queue{pool: p}, mail: newMailbox(), work: context.Background()}
 	}
 	return p, all
 }

@@ -26,7 +26,7 @@ func Run(ctx context.Context, t choreo.Topology, o Options) (err error) {
 	if err := errors.Join(err, o.Validate()); err != nil {
 		return err
 	}
-	if err := prepare(ctx, running, o); err != nil {
+	if err := prepare(ctx, t, running, o); err != nil {
 		if ctx.Err() != nil {
 			return nil
 		}
@@ -42,8 +42,8 @@ func Run(ctx context.Context, t choreo.Topology, o Options) (err error) {
 }
 
 // prepare brings the broker to what the services need.
-func prepare(ctx context.Context, running choreo.Topology, o Options) error {
-	if err := o.Client.Provision(ctx, Topics(running, o.Prefix)); err != nil {
+func prepare(ctx context.Context, t, running choreo.Topology, o Options) error {
+	if err := o.Client.Provision(ctx, Topics(t, running, o.Prefix)); err != nil {
 		return fmt.Errorf("topics: %w", err)
 	}
 	for i := range running {

@@ -264,7 +264,7 @@ func TestRunStartsAtTheEndOfWhatWasThere(t *testing.T) {
 	var ran calls
 	topology := depotServices(func(_ context.Context, e sold) error { ran.add("%s", e.ID); return nil })
 	s := newSite(t, kafkatest.Broker(t))
-	if err := s.client.Provision(t.Context(), Topics(topology, s.prefix)); err != nil {
+	if err := s.client.Provision(t.Context(), Topics(topology, topology, s.prefix)); err != nil {
 		t.Fatal(err)
 	}
 	s.publish(record(t, sold{"before", "web"}))

@@ -10,30 +10,37 @@ import (
 )
 
 // deadLetterBytes is the largest record that a dead letter topic takes. It is
-// four times what a domain topic takes by the broker's default, so that a
-// record of that size fits with the headers of a dead letter.
-const deadLetterBytes = 4 << 20
+// far more than a domain topic takes by the broker's default, so that a record
+// fits with the headers of a dead letter, also one that was compressed.
+const deadLetterBytes = 16 << 20
 
-// defaults of a domain that leaves them open.
-const (
-	defaultPartitions = 4
-	defaultRetention  = 7 * 24 * time.Hour
-)
-
-// Topics are the topics that a topology needs: one for each domain, as its
-// domain.yaml declares it, and one for each service's dead letters of each
-// topic that it hears, kept for ever.
-func Topics(t choreo.Topology, prefix string) []kafka.TopicConfig {
+// Topics are the topics that the running services need: one for each domain
+// that they hear or emit to, as its domain.yaml declares it, and one for each
+// service's dead letters of each topic that it hears, kept for ever. From t,
+// the whole topology, come the domains that a running service names but whose
+// events it does not, as one with [choreo.OnTopic] alone.
+func Topics(t, running choreo.Topology, prefix string) []kafka.TopicConfig {
+	needed := map[string]bool{}
+	for _, topic := range running.Topics() {
+		needed[topic.Name] = true
+	}
+	for i := range running {
+		for _, domain := range running[i].Hears() {
+			needed[domain] = true
+		}
+	}
 	var out []kafka.TopicConfig
 	domains := map[string]*event.Topic{}
 	for _, topic := range t.Topics() {
-		domains[topic.Name] = topic
-		out = append(out, domainTopic(topic, prefix))
+		if needed[topic.Name] {
+			domains[topic.Name] = topic
+			out = append(out, domainTopic(topic, prefix))
+		}
 	}
-	for i := range t {
-		for _, domain := range t[i].Hears() {
+	for i := range running {
+		for _, domain := range running[i].Hears() {
 			if topic := domains[domain]; topic != nil {
-				out = append(out, deadLetterTopic(t[i].Name, topic, prefix))
+				out = append(out, deadLetterTopic(running[i].Name, topic, prefix))
 			}
 		}
 	}
@@ -43,7 +50,7 @@ func Topics(t choreo.Topology, prefix string) []kafka.TopicConfig {
 func domainTopic(t *event.Topic, prefix string) kafka.TopicConfig {
 	return kafka.TopicConfig{
 		Name:        choreo.TopicName(prefix, t.Name),
-		Partitions:  partitions(t),
+		Partitions:  t.Partitions,
 		Replication: t.Replication,
 		Settings:    map[string]string{"retention.ms": retention(t.Retention)},
 	}
@@ -54,7 +61,7 @@ func domainTopic(t *event.Topic, prefix string) kafka.TopicConfig {
 func deadLetterTopic(service string, t *event.Topic, prefix string) kafka.TopicConfig {
 	return kafka.TopicConfig{
 		Name:        choreo.DeadLetterTopic(service, choreo.TopicName(prefix, t.Name)),
-		Partitions:  partitions(t),
+		Partitions:  t.Partitions,
 		Replication: t.Replication,
 		Settings: map[string]string{
 			"retention.ms":      retention(-1),
@@ -63,20 +70,10 @@ func deadLetterTopic(service string, t *event.Topic, prefix string) kafka.TopicC
 	}
 }
 
-func partitions(t *event.Topic) int {
-	if t.Partitions == 0 {
-		return defaultPartitions
-	}
-	return t.Partitions
-}
-
 // retention is retention.ms: -1 for ever.
 func retention(d time.Duration) string {
-	switch {
-	case d < 0:
+	if d < 0 {
 		return "-1"
-	case d == 0:
-		d = defaultRetention
 	}
 	return strconv.FormatInt(d.Milliseconds(), 10)
 }

@@ -4,22 +4,43 @@ import (
 	"reflect"
 	"testing"
 
+	"github.com/troupedev/troupe/platform/choreo"
 	"github.com/troupedev/troupe/platform/kafka"
 )
 
 func TestTopicsOfATopology(t *testing.T) {
 	topology, _ := listener()
-	day := map[string]string{"retention.ms": "604800000"}
+	week := map[string]string{"retention.ms": "604800000"}
 	ever := map[string]string{"retention.ms": "-1"}
-	dead := map[string]string{"retention.ms": "-1", "max.message.bytes": "4194304"}
-	want := []kafka.TopicConfig{
-		{Name: "x.depot", Partitions: 2, Settings: ever},
-		{Name: "x.shop", Partitions: 3, Settings: day},
-		{Name: "dlq.listener.x.depot", Partitions: 2, Settings: dead},
-		{Name: "dlq.listener.x.shop", Partitions: 3, Settings: dead},
-		{Name: "dlq.packer.x.shop", Partitions: 3, Settings: dead},
-	}
-	if got := Topics(topology, "x."); !reflect.DeepEqual(got, want) {
-		t.Errorf("got %+v\nwant %+v", got, want)
+	dead := map[string]string{"retention.ms": "-1", "max.message.bytes": "16777216"}
+	shop := kafka.TopicConfig{Name: "x.shop", Partitions: 3, Settings: week}
+	depot := kafka.TopicConfig{Name: "x.depot", Partitions: 2, Settings: ever}
+	packerShop := kafka.TopicConfig{Name: "dlq.packer.x.shop", Partitions: 3, Settings: dead}
+	auditor := choreo.Service{Name: "auditor", Reactions: []choreo.Reaction{choreo.OnTopic("depot", onAny)}}
+	topology = append(topology, auditor)
+	for name, c := range map[string]struct {
+		run  []string
+		want []kafka.TopicConfig
+	}{
+		"all services": {nil, []kafka.TopicConfig{depot, shop,
+			{Name: "dlq.listener.x.depot", Partitions: 2, Settings: dead},
+			{Name: "dlq.listener.x.shop", Partitions: 3, Settings: dead},
+			packerShop,
+			{Name: "dlq.auditor.x.depot", Partitions: 2, Settings: dead},
+		}},
+		"a service that hears one domain and emits to another": {[]string{"packer"}, []kafka.TopicConfig{depot, shop, packerShop}},
+		"a service that names a domain and none of its events": {[]string{"auditor"}, []kafka.TopicConfig{depot,
+			{Name: "dlq.auditor.x.depot", Partitions: 2, Settings: dead},
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			running, err := topology.Select(c.run...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := Topics(topology, running, "x."); !reflect.DeepEqual(got, c.want) {
+				t.Errorf("got %+v\nwant %+v", got, c.want)
+			}
+		})
 	}
 }
