@@ -272,7 +272,8 @@ func (e *endpoint) emit(ctx context.Context, events choreo.Events) error {
 		e.Logger.ErrorContext(ctx, "publishing failed", "service", e.service, "route", e.emitter.Reaction,
 			"flow", event.From(ctx).Flow, "error", err)
 		return huma.ErrorWithHeaders(huma.Error503ServiceUnavailable(
-			"the broker did not take the events of this request; send it again, with the same "+idempotencyKey+" if it had one"),
+			"the broker did not say that it took the events of this request, and may or may not have: send it again with the same "+
+				idempotencyKey+", so that they count once (without one, look first whether it has taken effect)"),
 			http.Header{"Retry-After": {"1"}})
 	}
 	return nil

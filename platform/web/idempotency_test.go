@@ -44,6 +44,18 @@ func TestKeyOfAnotherRequestIsRefused(t *testing.T) {
 	}
 }
 
+func TestKeyOfAnotherQueryIsRefused(t *testing.T) {
+	b := &broker{}
+	h := serve(t, b)
+	do(h, "POST", "/sales/of?colour=red", goodSale, idempotencyKey, "k")
+	if w := do(h, "POST", "/sales/of?colour=blue", goodSale, idempotencyKey, "k"); w.Code != http.StatusUnprocessableEntity {
+		t.Errorf("got %d %s", w.Code, w.Body)
+	}
+	if w := do(h, "POST", "/sales/of?colour=red", goodSale, idempotencyKey, "k"); w.Code != http.StatusAccepted || len(b.taken) != 1 {
+		t.Errorf("the same again got %d %s, and %d events were published", w.Code, w.Body, len(b.taken))
+	}
+}
+
 func TestKeysOfTwoServicesAreNotOne(t *testing.T) {
 	b := &broker{}
 	h := serve(t, b, shop("sales"), shop("returns"))

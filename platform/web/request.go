@@ -73,8 +73,7 @@ func (e *endpoint) run(next http.HandlerFunc, r *http.Request) (answer *recorder
 	return answer
 }
 
-// readBody reads the body, so that it can be compared, and lifts the deadline
-// by which it had to be read, which would otherwise end the handler's context.
+// readBody reads the body, so that it can be compared.
 func readBody(w http.ResponseWriter, r *http.Request) bool {
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 	if _, large := errors.AsType[*http.MaxBytesError](err); large {
@@ -87,7 +86,6 @@ func readBody(w http.ResponseWriter, r *http.Request) bool {
 	}
 	r.Body = io.NopCloser(bytes.NewReader(body))
 	r.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil }
-	_ = http.NewResponseController(w).SetReadDeadline(time.Time{}) // a writer without deadlines has none to lift
 	return true
 }
 

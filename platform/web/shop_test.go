@@ -42,6 +42,11 @@ type item struct {
 	Quantity int    `json:"quantity" minimum:"1"`
 }
 
+type saleOfColour struct {
+	Colour string `query:"colour"`
+	sale
+}
+
 type receipt struct {
 	ID   string `json:"id"`
 	Flow string `json:"flow"`
@@ -69,9 +74,14 @@ func shop(name string) choreo.Service {
 		}
 		return receipt{m.ID, m.Flow}, choreo.Emit(sold{ID: m.ID}), nil
 	}
+	sellTo := func(ctx context.Context, in *saleOfColour) (receipt, choreo.Events, error) {
+		m := event.From(ctx)
+		return receipt{m.ID, in.Colour}, choreo.Emit(sold{ID: m.ID}), nil
+	}
 	look := func(_ context.Context, in *question) (receipt, error) { return receipt{ID: in.ID}, nil }
 	return choreo.Service{Name: name, Doc: "Sells.", Routes: []choreo.Route{
 		Post("/"+name, sell, choreo.Emits(sold{})),
+		Post("/"+name+"/of", sellTo, choreo.Emits(sold{})),
 		Get("/"+name+"/{id}", look),
 	}}
 }
@@ -88,12 +98,16 @@ type broker struct {
 	mu       sync.Mutex
 	taken    []choreo.Message
 	refusals int           // how many publishes are yet to be refused
-	hold     chan struct{} // where not nil, publishing waits until it is closed
+	hold     chan struct{} // where not nil, publishing waits until it is closed, or its context ends
 }
 
-func (b *broker) publish(_ context.Context, messages []choreo.Message) error {
+func (b *broker) publish(ctx context.Context, messages []choreo.Message) error {
 	if b.hold != nil {
-		<-b.hold
+		select {
+		case <-b.hold:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()

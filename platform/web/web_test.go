@@ -1,11 +1,17 @@
 package web
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
+	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/troupedev/troupe/platform/choreo"
 	"github.com/troupedev/troupe/platform/event"
@@ -81,13 +87,104 @@ func TestProblems(t *testing.T) {
 
 func TestPublishingFails(t *testing.T) {
 	w := do(serve(t, &broker{refusals: 1}), "POST", "/sales", goodSale)
-	if w.Code != http.StatusServiceUnavailable || !strings.Contains(w.Body.String(), "send it again, with the same Idempotency-Key") {
+	if w.Code != http.StatusServiceUnavailable || !strings.Contains(w.Body.String(), "may or may not have: send it again with the same Idempotency-Key") {
 		t.Errorf("got %d %s", w.Code, w.Body)
 	}
 	if w.Header().Get("Retry-After") == "" {
 		t.Error("no Retry-After")
 	}
 }
+
+func TestPublishingGivesUpOnABrokerThatIsSilent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := &broker{hold: make(chan struct{})}
+		began := time.Now()
+		w := do(serve(t, b), "POST", "/sales", goodSale)
+		if w.Code != http.StatusServiceUnavailable || time.Since(began) != publishTimeout {
+			t.Errorf("after %v got %d %s", time.Since(began), w.Code, w.Body)
+		}
+	})
+}
+
+func TestPublishingGoesOnWhenTheClientHasGone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := &broker{hold: make(chan struct{})}
+		h := serve(t, b)
+		ctx, leave := context.WithCancel(t.Context())
+		var request sync.WaitGroup
+		request.Go(func() {
+			r := httptest.NewRequestWithContext(ctx, "POST", "/sales", strings.NewReader(goodSale))
+			r.Header.Set("Content-Type", "application/json")
+			h.ServeHTTP(httptest.NewRecorder(), r)
+		})
+		synctest.Wait() // it publishes
+		leave()
+		synctest.Wait()
+		close(b.hold)
+		request.Wait()
+		if len(b.ids()) != 1 {
+			t.Errorf("published %v", b.ids())
+		}
+	})
+}
+
+// TestHandlersMayTakeLongerThanReading relies on net/http to lift the deadline
+// for reading a body once that is read: when it passes, the context ends.
+func TestHandlersMayTakeLongerThanReading(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const reading, handling = time.Second, time.Minute
+		work := func(ctx context.Context, _ *sale) (receipt, choreo.Events, error) {
+			select {
+			case <-ctx.Done():
+				return receipt{}, nil, context.Cause(ctx)
+			case <-time.After(handling):
+				return receipt{}, nil, nil
+			}
+		}
+		slow := choreo.Service{Name: "slow", Routes: []choreo.Route{Post("/slow", work)}}
+		client, end := net.Pipe()
+		server := &http.Server{Handler: serve(t, &broker{}, slow), ReadTimeout: reading}
+		var serving sync.WaitGroup
+		serving.Go(func() { _ = server.Serve(&oneConn{conn: end, closed: make(chan struct{})}) })
+		request, err := http.NewRequest("POST", "http://api/slow", strings.NewReader(goodSale))
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.Header.Set("Content-Type", "application/json")
+		var writing sync.WaitGroup
+		writing.Go(func() { _ = request.Write(client) })
+		answer, err := http.ReadResponse(bufio.NewReader(client), request)
+		if err != nil || answer.StatusCode != http.StatusAccepted {
+			t.Errorf("got %+v, %v", answer, err)
+		}
+		_ = client.Close()
+		_ = server.Close()
+		writing.Wait()
+		serving.Wait()
+	})
+}
+
+// oneConn is a listener that one connection comes to.
+type oneConn struct {
+	conn   net.Conn
+	closed chan struct{}
+}
+
+func (l *oneConn) Accept() (net.Conn, error) {
+	if c := l.conn; c != nil {
+		l.conn = nil
+		return c, nil
+	}
+	<-l.closed
+	return nil, net.ErrClosed
+}
+
+func (l *oneConn) Close() error {
+	close(l.closed)
+	return nil
+}
+
+func (l *oneConn) Addr() net.Addr { return &net.TCPAddr{} }
 
 func TestPostMayEmitNothing(t *testing.T) {
 	b := &broker{refusals: 1}
