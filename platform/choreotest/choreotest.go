@@ -142,11 +142,9 @@ func (s *Stage) publish(_ context.Context, messages []choreo.Message) error {
 
 func (s *Stage) append(messages []choreo.Message) []kafka.Record {
 	first := len(s.log)
-	for _, m := range messages {
-		s.log = append(s.log, kafka.Record{
-			Topic: choreo.TopicName("", m.Domain), Offset: int64(len(s.log)), Time: s.now,
-			Key: m.Key, Value: m.Value, Headers: m.Headers,
-		})
+	for _, r := range runtime.Records("", messages) {
+		r.Offset, r.Time = int64(len(s.log)), s.now
+		s.log = append(s.log, r)
 	}
 	return s.log[first:len(s.log):len(s.log)]
 }

@@ -57,10 +57,16 @@ func (p *produce) records(r *result) []kafka.Record {
 	if r.dead != nil {
 		return []kafka.Record{r.dead.Record(r.origin)}
 	}
-	records := make([]kafka.Record, len(r.messages))
-	for i, m := range r.messages {
+	return Records(p.prefix, r.messages)
+}
+
+// Records are emitted events as records, on topics with the prefix given. Their
+// partition and time are the producer's to set.
+func Records(prefix string, messages []choreo.Message) []kafka.Record {
+	records := make([]kafka.Record, len(messages))
+	for i, m := range messages {
 		records[i] = kafka.Record{
-			Topic: choreo.TopicName(p.prefix, m.Domain), Key: m.Key, Value: m.Value, Headers: m.Headers,
+			Topic: choreo.TopicName(prefix, m.Domain), Key: m.Key, Value: m.Value, Headers: m.Headers,
 		}
 	}
 	return records

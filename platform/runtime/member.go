@@ -54,9 +54,14 @@ func (m *member) Assigned(s *kafka.Session, partitions []kafka.Assignment) {
 	m.first.Do(m.seated)
 }
 
-// lastCommit is the part of the time before a partition goes that is kept for
-// committing what its handlers have done.
-const lastCommit = time.Second
+const (
+	// groupDrain is what the group, with its default times, waits for
+	// partitions to be given back.
+	groupDrain = 8 * time.Second
+	// lastCommit is the part of it that is kept for committing what handlers
+	// have done.
+	lastCommit = time.Second
+)
 
 // Revoked implements [kafka.GroupHandler].
 func (m *member) Revoked(ctx context.Context, s *kafka.Session, partitions []kafka.TopicPartition) {

@@ -12,6 +12,16 @@ import (
 	"github.com/troupedev/troupe/platform/kafka"
 )
 
+// Drain times.
+const (
+	// MaxDrain is the longest that [Options.Drain] can be: what the group waits
+	// for a member that gives its partitions back, less the time for the last
+	// commit.
+	MaxDrain = groupDrain - lastCommit
+	// DefaultDrain is the default of [Options.Drain].
+	DefaultDrain = 6 * time.Second
+)
+
 // Options are what [Run] depends on besides the topology. A field left zero
 // has its default.
 type Options struct {
@@ -34,9 +44,8 @@ type Options struct {
 	// Window bounds what one partition has in hand.
 	Window Window
 	// Drain is how long handlers may go on after their partition was taken
-	// away or the run was ended; then they are cancelled. Default 6 s, above 0.
-	// It is cut short where the group waits less: it has 8 s in all, of which
-	// the last one is kept for the commit.
+	// away or the run was ended; then they are cancelled. Default
+	// [DefaultDrain], above 0 and at most [MaxDrain].
 	Drain time.Duration
 	// CommitInterval is the time between two commits of a service, and so how
 	// much is handled again after a crash. Default 500 ms, from 1 ms to 1 minute.
@@ -48,6 +57,8 @@ type Options struct {
 	// Ready is called once, when every service has been assigned its
 	// partitions. Default: nobody is told.
 	Ready func()
+	// Health is told what goes wrong for longer. Default: nobody is told.
+	Health *Health
 }
 
 func (o Options) withDefaults() Options {
@@ -56,12 +67,13 @@ func (o Options) withDefaults() Options {
 	o.Window.Records = cmp.Or(o.Window.Records, 4096)
 	o.Window.Bytes = cmp.Or(o.Window.Bytes, 8<<20)
 	o.Window.Ahead = cmp.Or(o.Window.Ahead, 100_000)
-	o.Drain = cmp.Or(o.Drain, 6*time.Second)
+	o.Drain = cmp.Or(o.Drain, DefaultDrain)
 	o.CommitInterval = cmp.Or(o.CommitInterval, 500*time.Millisecond)
 	o.Logger = cmp.Or(o.Logger, slog.Default())
 	if o.Host == "" {
 		o.Host, _ = os.Hostname() // a dead letter without a host is better than none
 	}
+	o.Health = cmp.Or(o.Health, &Health{})
 	if o.Ready == nil {
 		o.Ready = func() {}
 	}
@@ -83,7 +95,7 @@ func (o Options) Validate() error {
 	fault(o.Window.Records < 1, "Window.Records is %d, want at least 1", o.Window.Records)
 	fault(o.Window.Bytes < 1, "Window.Bytes is %d, want at least 1", o.Window.Bytes)
 	fault(o.Window.Ahead < 1, "Window.Ahead is %d, want at least 1", o.Window.Ahead)
-	fault(o.Drain < 0, "Drain is %v, want above 0", o.Drain)
+	fault(o.Drain < 0 || o.Drain > MaxDrain, "Drain is %v, want above 0 and at most %v, since the group waits no longer", o.Drain, MaxDrain)
 	fault(o.CommitInterval < time.Millisecond || o.CommitInterval > time.Minute, "CommitInterval is %v, want 1ms to 1m", o.CommitInterval)
 	return errors.Join(faults...)
 }

@@ -33,6 +33,7 @@ type staff struct {
 	pool      *pool
 	finisher  finisher
 	committer *committer
+	health    *Health
 }
 
 // owner drives the machine of one partition while it is this process's: one
@@ -144,20 +145,28 @@ func (o *owner) lose() {
 func (o *owner) fetch(ctx context.Context, r reader) {
 	const again = time.Second
 	defer r.Close()
-	for {
+	defer o.health.set(o, nil)
+	for failed := false; ; {
 		batch, err := r.Next(ctx)
-		if err == nil {
-			select {
-			case o.batches <- o.judge(&batch):
-			case <-ctx.Done():
-			}
-		}
 		if ctx.Err() != nil {
 			return
 		}
 		if err != nil {
-			o.log.Error("fetching failed, trying again", "error", err)
+			if o.health.set(o, err); !failed {
+				o.log.Error("the partition cannot be read; trying again every second", "error", err)
+			}
+			failed = true
 			pause(ctx, again)
+			continue
+		}
+		if failed {
+			o.health.set(o, nil)
+			o.log.Info("the partition can be read again", "offset", batch.From)
+		}
+		failed = false
+		select {
+		case o.batches <- o.judge(&batch):
+		case <-ctx.Done():
 		}
 	}
 }

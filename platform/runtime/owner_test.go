@@ -39,6 +39,7 @@ type stage struct {
 	errs     []error   // of the next commits
 	failing  time.Time // until when all commits fail
 	tries    int       // commits asked for
+	readErr  error     // of Next, for as long as it is set
 	blocked  bool      // Send waits for memory until its context ends
 }
 
@@ -104,8 +105,9 @@ func (s *stage) append(r kafka.Record) {
 // Next implements reader.
 func (s *stage) Next(ctx context.Context) (kafka.Batch, error) {
 	for {
-		if b := s.batch(); b.Next > b.From {
-			return b, nil
+		b, err := s.batch()
+		if err != nil || b.Next > b.From {
+			return b, err
 		}
 		select {
 		case <-s.more:
@@ -115,12 +117,15 @@ func (s *stage) Next(ctx context.Context) (kafka.Batch, error) {
 	}
 }
 
-func (s *stage) batch() kafka.Batch {
+func (s *stage) batch() (kafka.Batch, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.readErr != nil {
+		return kafka.Batch{}, s.readErr
+	}
 	from := s.read
 	s.read = len(s.log)
-	return kafka.Batch{From: int64(from), Next: int64(s.read), Records: slices.Clone(s.log[from:])}
+	return kafka.Batch{From: int64(from), Next: int64(s.read), Records: slices.Clone(s.log[from:])}, nil
 }
 
 // Close implements reader.
@@ -168,6 +173,13 @@ func (s *stage) failCommits(d time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.failing = time.Now().Add(d)
+}
+
+// failReads lets reading fail; nil: no longer.
+func (s *stage) failReads(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.readErr = err
 }
 
 // committed is the last position committed.
@@ -549,6 +561,38 @@ func TestFetchingWaitsWhereTheWindowIsFull(t *testing.T) {
 		s.after(time.Second)
 		if s.read != 6 || s.committed() != 6 {
 			s.Errorf("read %d, committed %d", s.read, s.committed())
+		}
+	})
+}
+
+func TestPartitionThatCannotBeReadIsStuckUntilItCan(t *testing.T) {
+	handler := func(context.Context, sold) (choreo.Events, error) { return nil, nil }
+	health := &Health{}
+	perform(t, Options{Health: health}, handler, func(s *stage) {
+		s.failReads(kafka.ErrCorrupt)
+		s.publish("a")
+		s.after(time.Minute)
+		want := []Stuck{{"packer", kafka.TopicPartition{Topic: "shop"}, kafka.ErrCorrupt}}
+		if got := health.Stuck(); !slices.Equal(got, want) {
+			s.Errorf("stuck %v", got)
+		}
+		if n := strings.Count(s.output.String(), "cannot be read"); n != 1 {
+			s.Errorf("said %d times: %s", n, &s.output)
+		}
+		s.failReads(nil)
+		s.after(2 * time.Second)
+		if got := health.Stuck(); len(got) != 0 || s.committed() != 1 {
+			s.Errorf("then stuck %v, committed %d", got, s.committed())
+		}
+		s.failReads(kafka.ErrBeyondEnd)
+		s.publish("b", "c")
+		s.after(time.Second)
+		if got := health.Stuck(); len(got) != 1 {
+			s.Errorf("again stuck %v", got)
+		}
+		s.owner.lose()
+		if got := health.Stuck(); len(got) != 0 {
+			s.Errorf("stuck %v after the partition went", got)
 		}
 	})
 }

@@ -36,9 +36,17 @@ func Run(ctx context.Context, t choreo.Topology, o Options) (err error) {
 		if o.Producer, err = o.Client.Producer(kafka.ProducerConfig{}); err != nil {
 			return fmt.Errorf("producer: %w", err)
 		}
-		defer func() { err = errors.Join(err, o.Producer.Close()) }()
+		defer func() { err = errors.Join(err, closeProducer(ctx, o.Producer)) }()
 	}
 	return join(ctx, t, running, o)
+}
+
+// closeProducer closes the producer of a run that has ended: nobody waits for
+// what is left in it, since the work that it belongs to was given back.
+func closeProducer(ctx context.Context, p *kafka.Producer) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastCommit)
+	defer cancel()
+	return p.Close(ctx)
 }
 
 // prepare brings the broker to what the services need.
@@ -106,6 +114,7 @@ func newMember(t choreo.Topology, s *choreo.Service, o Options, seated func()) *
 			pool:      &pool{limit: o.Concurrency},
 			finisher:  &produce{sender: o.Producer, prefix: o.Prefix},
 			committer: newCommitter(o.CommitInterval, log),
+			health:    o.Health,
 		},
 		client: o.Client,
 		drain:  o.Drain,

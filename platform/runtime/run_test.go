@@ -39,7 +39,7 @@ func newSite(t testing.TB, broker string) *site {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { producer.Close() })
+	t.Cleanup(func() { producer.Close(context.Background()) })
 	return &site{t, client, producer, kafkatest.Name(t) + "."}
 }
 
@@ -338,8 +338,8 @@ func TestRunOutlivesTheBroker(t *testing.T) {
 }
 
 func TestRunNeedsValidOptions(t *testing.T) {
-	err := Run(t.Context(), choreo.Topology{}, Options{Services: []string{"nobody"}, Concurrency: -1, Window: Window{Records: -1}})
-	for _, part := range []string{"nobody", "Client", "Concurrency", "Window.Records"} {
+	err := Run(t.Context(), choreo.Topology{}, Options{Services: []string{"nobody"}, Concurrency: -1, Window: Window{Records: -1}, Drain: MaxDrain + 1})
+	for _, part := range []string{"nobody", "Client", "Concurrency", "Window.Records", "Drain is"} {
 		if err == nil || !strings.Contains(err.Error(), part) {
 			t.Errorf("%v does not name %s", err, part)
 		}
