@@ -63,14 +63,11 @@ func roundRobin(subscriptions map[string][]string, partitions map[string]int32) 
 }
 
 func writeAssignment(tps []TopicPartition) []byte {
-	byTopic := make(map[string][]int32)
-	for _, tp := range tps {
-		byTopic[tp.Topic] = append(byTopic[tp.Topic], tp.Partition)
-	}
+	grouped := byTopic(slices.Values(tps))
 	assignment := kmsg.NewConsumerMemberAssignment()
-	for _, name := range slices.Sorted(maps.Keys(byTopic)) {
+	for _, name := range slices.Sorted(maps.Keys(grouped)) {
 		topic := kmsg.NewConsumerMemberAssignmentTopic()
-		topic.Topic, topic.Partitions = name, byTopic[name]
+		topic.Topic, topic.Partitions = name, grouped[name]
 		assignment.Topics = append(assignment.Topics, topic)
 	}
 	return assignment.AppendTo(nil)

@@ -49,7 +49,7 @@ func BenchmarkThroughput(b *testing.B) {
 					}
 				})
 			}
-			if err := p.Close(); err != nil {
+			if err := p.Close(ctx); err != nil {
 				b.Fatal(err)
 			}
 			b.ReportMetric(float64(b.N*each)/b.Elapsed().Seconds(), "records/s")

@@ -22,8 +22,8 @@ type GroupConfig struct {
 	SessionTimeout time.Duration
 
 	// RebalanceTimeout is how long the group waits for members to finish what
-	// they have in hand when partitions move. Default 10 s. Revoked has this
-	// time less two heartbeats.
+	// they have in hand when partitions move. Default 10 s. Revoked has the
+	// part of it that DrainTime says.
 	RebalanceTimeout time.Duration
 
 	// Heartbeat is how often a member shows that it lives, and so how soon it
@@ -59,9 +59,13 @@ func (cfg *GroupConfig) validate() error {
 	return errors.Join(errs...)
 }
 
-// drainTime is what Revoked has: the group began to wait when it refused a
-// heartbeat, at most one ago, and the way back in takes another at worst.
-func (cfg *GroupConfig) drainTime() time.Duration { return cfg.RebalanceTimeout - 2*cfg.Heartbeat }
+// DrainTime is how long Revoked may take: RebalanceTimeout less two heartbeats,
+// 8 s by default. The group began to wait when it refused a heartbeat, at most
+// one ago, and the way back in takes another at worst.
+func (cfg GroupConfig) DrainTime() time.Duration {
+	cfg.setDefaults()
+	return cfg.RebalanceTimeout - 2*cfg.Heartbeat
+}
 
 // Assignment is one partition handed to this member, with the offset that its
 // group has committed.
@@ -97,26 +101,41 @@ type Session struct {
 	generation int32
 }
 
-// Commit commits under the session's member id and generation, in one request
-// and trying again what passes, for half a minute at most or until ctx ends.
-// A commit of a former generation is ErrFenced; one that is refused for the
-// length of its metadata is ErrMetadataTooLarge. Partitions need not be
-// assigned to this member.
+// Commit commits under the session's member id and generation, in one request,
+// trying again what keeps the whole group from committing and passes, for half
+// a minute at most or until ctx ends.
+//
+// A commit of a former generation is ErrFenced. Every other error is a
+// *CommitError, which names the partitions that are not committed; whether and
+// when to try those again is the caller's. One that is refused for the length
+// of its metadata is ErrMetadataTooLarge. Partitions need not be assigned to
+// this member.
 func (s *Session) Commit(ctx context.Context, offsets map[TopicPartition]Offset) error {
 	if len(offsets) == 0 {
 		return nil
 	}
+	var refused *CommitError
 	err := s.c.retry(ctx, func(ctx context.Context) error {
-		return s.c.commitOffsets(ctx, s.group, s.member, s.generation, offsets)
+		err := s.c.commitOffsets(ctx, s.group, s.member, s.generation, offsets)
+		if errors.As(err, &refused) {
+			return nil
+		}
+		return err
 	})
-	if err != nil {
-		return fmt.Errorf("committing for group %s, generation %d: %w", s.group, s.generation, err)
+	switch {
+	case err == nil && refused == nil:
+		return nil
+	case err == nil:
+		err = refused
+	case !errors.Is(err, ErrFenced):
+		all := make(map[TopicPartition]error, len(offsets))
+		for tp := range offsets {
+			all[tp] = err
+		}
+		err = &CommitError{all}
 	}
-	return nil
+	return fmt.Errorf("committing for group %s, generation %d: %w", s.group, s.generation, err)
 }
-
-// Generation numbers the group's rounds of assignment, upwards.
-func (s *Session) Generation() int32 { return s.generation }
 
 // Join is a member of a group until ctx ends, joining again as needed. A broker
 // that is away is waited for. When ctx ends the partitions are Revoked, the
@@ -279,7 +298,7 @@ func (m *member) take(ctx context.Context, r *round) error {
 		return m.afterLoss(pulse)
 	}
 	// The pulse goes on: a member that is silent while it drains is put out.
-	drain, cancel := context.WithTimeout(pulse.lost, m.cfg.drainTime())
+	drain, cancel := context.WithTimeout(pulse.lost, m.cfg.DrainTime())
 	defer cancel()
 	m.handler.Revoked(drain, r.session, r.owned)
 	if pulse.lost.Err() != nil {

@@ -49,7 +49,7 @@ func producer(t testing.TB, c *kafka.Client, cfg kafka.ProducerConfig) *kafka.Pr
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { p.Close() })
+	t.Cleanup(func() { p.Close(t.Context()) })
 	return p
 }
 

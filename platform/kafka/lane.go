@@ -22,8 +22,12 @@ type lane struct {
 	running bool
 
 	// What follows is the goroutine's.
-	maxBytes int // shrinks when the topic allows less than the producer
+	batch    []*item // in flight
+	records  []*Record
 	buffer   []byte
+	maxBytes int // shrinks when the topic allows less than the producer
+	wait     backoff
+	unknown  time.Time // since when the broker does not know the topic
 	outage   outage
 }
 
@@ -36,12 +40,24 @@ func newLane(p *Producer, tp TopicPartition) *lane {
 
 func (l *lane) run() {
 	l.linger()
-	for {
-		batch := l.take()
-		if batch == nil {
-			return
+	for l.take() {
+		err := l.try()
+		switch {
+		case err == nil:
+			l.outage.work()
+			l.wait.reset()
+			l.unknown = time.Time{}
+			l.settle(nil)
+		case len(l.batch) > 1 && errors.Is(err, ErrTooLarge):
+			l.maxBytes = max(1, l.size()/2)
+			l.putBack(err)
+		case l.final(err):
+			l.settle(err)
+		default:
+			l.outage.fail(err)
+			l.putBack(err)
+			_ = l.wait.wait(l.p.ctx) // when it ends, the next try is the last
 		}
-		l.deliver(batch)
 	}
 }
 
@@ -57,97 +73,118 @@ func (l *lane) linger() {
 	}
 }
 
-// take takes the next batch off the queue; nil ends the lane.
-func (l *lane) take() []*item {
+// take takes the next batch off the queue; none is left when the lane ends.
+// One record goes into a batch, however large.
+func (l *lane) take() bool {
+	var reports reports
+	defer func() { reports.make() }()
 	l.p.mu.Lock()
 	defer l.p.mu.Unlock()
-	if len(l.queue) == 0 {
-		l.queue = nil
-		l.running = false
-		return nil
+	l.batch = l.batch[:0]
+	size, passed := batchHeader, 0
+	for _, it := range l.queue {
+		if !it.done && it.ended() {
+			reports.settle(it, it.withdrawn())
+		}
+		if !it.done {
+			size += encodedSize(&it.Record)
+			if size > l.maxBytes && len(l.batch) > 0 {
+				break
+			}
+			it.flying, it.tried = true, true
+			l.batch = append(l.batch, it)
+		}
+		passed++
 	}
-	n := l.fitting(l.queue)
-	batch := l.queue[:n:n]
-	l.queue = l.queue[n:]
-	return batch
+	l.queue = l.queue[passed:]
+	if len(l.batch) > 0 {
+		return true
+	}
+	l.queue, l.running = nil, false
+	return false
 }
 
-// fitting is how many items go into one batch; one does, however large.
-func (l *lane) fitting(items []*item) int {
+// settle ends the batch with what became of all its records.
+func (l *lane) settle(err error) {
+	var reports reports
+	l.p.mu.Lock()
+	for _, it := range l.batch {
+		reports.settle(it, err)
+	}
+	l.p.mu.Unlock()
+	clear(l.batch)
+	reports.make()
+}
+
+// putBack puts the batch back in front of the queue, to be tried again, but for
+// the records whose time is over.
+func (l *lane) putBack(err error) {
+	var reports reports
+	l.p.mu.Lock()
+	again := make([]*item, 0, len(l.batch)+len(l.queue))
+	for _, it := range l.batch {
+		switch {
+		case it.ended():
+			reports.settle(it, fmt.Errorf("%w (%w)", it.withdrawn(), err))
+		case time.Since(it.sent) > l.p.cfg.DeliveryTimeout:
+			reports.settle(it, fmt.Errorf("given up after %s: %w", l.p.cfg.DeliveryTimeout, err))
+		default:
+			it.flying = false
+			again = append(again, it)
+		}
+	}
+	l.queue = append(again, l.queue...)
+	l.p.mu.Unlock()
+	clear(l.batch)
+	reports.make()
+}
+
+// size bounds the bytes of the batch.
+func (l *lane) size() int {
 	size := batchHeader
-	for i, it := range items {
-		size += encodedSize(&it.Record)
-		if size > l.maxBytes && i > 0 {
-			return i
-		}
-	}
-	return len(items)
-}
-
-// deliver sends a batch until it is acknowledged or has finally failed. One
-// that the topic refuses for its size goes in smaller ones.
-func (l *lane) deliver(batch []*item) {
-	for len(batch) > 0 {
-		n := l.fitting(batch)
-		err := l.persist(batch[:n])
-		if n > 1 && errors.Is(err, ErrTooLarge) {
-			l.maxBytes = max(1, l.size(batch[:n])/2)
-			continue
-		}
-		for _, it := range batch[:n] {
-			it.done(err)
-		}
-		batch = batch[n:]
-	}
-}
-
-func (l *lane) size(batch []*item) int {
-	size := batchHeader
-	for _, it := range batch {
+	for _, it := range l.batch {
 		size += encodedSize(&it.Record)
 	}
 	return size
 }
 
-// persist tries again whatever passes, until the batch's oldest record has
-// been tried for DeliveryTimeout.
-func (l *lane) persist(batch []*item) error {
-	records := make([]*Record, len(batch))
-	for i, it := range batch {
-		records[i] = &it.Record
+// try sends the batch once. The error says where it failed.
+func (l *lane) try() error {
+	if l.p.ctx.Err() != nil {
+		return context.Cause(l.p.ctx)
 	}
-	l.buffer = encodeBatch(l.buffer[:0], records)
-	clean := true // no request was given up
-	defer func() { l.trim(clean) }()
-	var wait backoff
-	var unknown time.Time // since when the broker does not know the topic
-	for {
-		err := l.request(l.buffer)
-		clean = clean && err == nil
-		switch {
-		case err == nil:
-			l.outage.work()
-			return nil
-		case l.p.ctx.Err() != nil:
-			return context.Cause(l.p.ctx)
-		case errors.Is(err, kgo.MessageSizeTooLarge), errors.Is(err, kgo.RecordListTooLarge):
-			return fmt.Errorf("%w: producing to %s[%d], %d bytes: %w (max.message.bytes of the topic)", ErrTooLarge, l.tp.Topic, l.tp.Partition, len(l.buffer), err)
-		case !retriable(err):
-			return fmt.Errorf("producing to %s[%d]: %w", l.tp.Topic, l.tp.Partition, err)
-		case time.Since(batch[0].sent) > l.p.cfg.DeliveryTimeout:
-			return fmt.Errorf("producing to %s[%d]: given up after %s: %w", l.tp.Topic, l.tp.Partition, l.p.cfg.DeliveryTimeout, err)
-		case !errors.Is(err, kgo.UnknownTopicOrPartition):
-			unknown = time.Time{}
-		case unknown.IsZero():
-			unknown = time.Now()
-		case time.Since(unknown) > l.p.cfg.UnknownTopicTimeout:
-			return fmt.Errorf("producing to %s[%d], which does not exist: %w", l.tp.Topic, l.tp.Partition, err)
-		}
-		l.outage.fail(err)
-		if err := wait.wait(l.p.ctx); err != nil {
-			return err
-		}
+	l.records = l.records[:0]
+	for _, it := range l.batch {
+		l.records = append(l.records, &it.Record)
 	}
+	l.buffer = encodeBatch(l.buffer[:0], l.records)
+	clear(l.records)
+	err := l.request(l.buffer)
+	size := len(l.buffer)
+	l.trim(err == nil)
+	switch {
+	case err == nil:
+		return nil
+	case l.p.ctx.Err() != nil:
+		return context.Cause(l.p.ctx)
+	case errors.Is(err, kgo.MessageSizeTooLarge), errors.Is(err, kgo.RecordListTooLarge):
+		return fmt.Errorf("%w: producing to %s[%d], %d bytes: %w (max.message.bytes of the topic)", ErrTooLarge, l.tp.Topic, l.tp.Partition, size, err)
+	default:
+		return fmt.Errorf("producing to %s[%d]: %w", l.tp.Topic, l.tp.Partition, err)
+	}
+}
+
+// final tells whether the batch is not to be tried again.
+func (l *lane) final(err error) bool {
+	switch {
+	case l.p.ctx.Err() != nil, !retriable(err):
+		return true
+	case !errors.Is(err, kgo.UnknownTopicOrPartition):
+		l.unknown = time.Time{}
+	case l.unknown.IsZero():
+		l.unknown = time.Now()
+	}
+	return !l.unknown.IsZero() && time.Since(l.unknown) > l.p.cfg.UnknownTopicTimeout
 }
 
 // trim lets go of a buffer that a rare large record made, or that a connection

@@ -1,9 +1,14 @@
 package kafka
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"iter"
+	"maps"
+	"slices"
+	"strings"
 
 	kgo "github.com/segmentio/kafka-go"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -15,24 +20,22 @@ const (
 	nobodyGeneration = -1
 )
 
-// commitOffsets commits for a member in a generation, once.
+// commitOffsets commits for a member in a generation, once. Where the broker
+// refuses some partitions and takes others, the error is a *CommitError.
 func (c *Client) commitOffsets(ctx context.Context, group, member string, generation int32, offsets map[TopicPartition]Offset) error {
 	req := kmsg.NewPtrOffsetCommitRequest()
 	req.Group, req.MemberID, req.Generation = group, member, generation
-	byTopic := make(map[string]int, 4)
-	for tp, offset := range offsets {
-		i, ok := byTopic[tp.Topic]
-		if !ok {
-			i = len(req.Topics)
-			byTopic[tp.Topic] = i
-			topic := kmsg.NewOffsetCommitRequestTopic()
-			topic.Topic = tp.Topic
-			req.Topics = append(req.Topics, topic)
+	for topic, partitions := range byTopic(maps.Keys(offsets)) {
+		t := kmsg.NewOffsetCommitRequestTopic()
+		t.Topic = topic
+		for _, partition := range partitions {
+			offset := offsets[TopicPartition{topic, partition}]
+			p := kmsg.NewOffsetCommitRequestTopicPartition()
+			p.Partition, p.Offset, p.LeaderEpoch = partition, offset.At, -1
+			p.Metadata = new(offset.Metadata)
+			t.Partitions = append(t.Partitions, p)
 		}
-		p := kmsg.NewOffsetCommitRequestTopicPartition()
-		p.Partition, p.Offset, p.LeaderEpoch = tp.Partition, offset.At, -1
-		p.Metadata = new(offset.Metadata)
-		req.Topics[i].Partitions = append(req.Topics[i].Partitions, p)
+		req.Topics = append(req.Topics, t)
 	}
 	resp, err := req.RequestWith(ctx, c.coordinator(group))
 	if err != nil {
@@ -41,24 +44,83 @@ func (c *Client) commitOffsets(ctx context.Context, group, member string, genera
 	return commitResult(resp)
 }
 
-// commitResult is every partition's refusal. One that fences the member is all
-// there is to say.
+// byTopic groups partitions by their topics, as requests have them.
+func byTopic(tps iter.Seq[TopicPartition]) map[string][]int32 {
+	grouped := make(map[string][]int32)
+	for tp := range tps {
+		grouped[tp.Topic] = append(grouped[tp.Topic], tp.Partition)
+	}
+	return grouped
+}
+
+// commitResult is nil, one error that concerns the whole group although the
+// broker repeats it for each partition, or a *CommitError.
 func commitResult(resp *kmsg.OffsetCommitResponse) error {
-	var errs []error
+	refused := make(map[TopicPartition]error)
 	for i := range resp.Topics {
 		t := &resp.Topics[i]
 		for j := range t.Partitions {
-			err := memberError(t.Partitions[j].ErrorCode)
-			switch {
-			case err == nil:
-			case errors.Is(err, ErrFenced):
+			code := t.Partitions[j].ErrorCode
+			err := memberError(code)
+			switch kgo.Error(code) {
+			case 0:
+				continue
+			case kgo.UnknownMemberId, kgo.IllegalGeneration, kgo.FencedInstanceID, kgo.RebalanceInProgress,
+				kgo.GroupCoordinatorNotAvailable, kgo.NotCoordinatorForGroup, kgo.GroupLoadInProgress:
 				return err
-			default:
-				errs = append(errs, fmt.Errorf("%s[%d]: %w", t.Topic, t.Partitions[j].Partition, err))
 			}
+			refused[TopicPartition{t.Topic, t.Partitions[j].Partition}] = err
 		}
 	}
-	return errors.Join(errs...)
+	if len(refused) > 0 {
+		return &CommitError{refused}
+	}
+	return nil
+}
+
+// CommitError says which partitions of a commit were not committed, or are not
+// known to be, and why. The others were. errors.Is finds the reasons.
+type CommitError struct {
+	Partitions map[TopicPartition]error
+}
+
+// Error names, for each reason, one of its partitions and the number of others.
+func (e *CommitError) Error() string {
+	var texts []string
+	first := make(map[string]TopicPartition)
+	others := make(map[string]int)
+	for _, tp := range e.sorted() {
+		text := e.Partitions[tp].Error()
+		if _, ok := first[text]; ok {
+			others[text]++
+			continue
+		}
+		first[text] = tp
+		texts = append(texts, text)
+	}
+	for i, text := range texts {
+		name := fmt.Sprintf("%s[%d]", first[text].Topic, first[text].Partition)
+		if n := others[text]; n > 0 {
+			name += fmt.Sprintf(" and %d more", n)
+		}
+		texts[i] = name + ": " + text
+	}
+	return strings.Join(texts, "; ")
+}
+
+// Unwrap is the reasons.
+func (e *CommitError) Unwrap() []error {
+	var errs []error
+	for _, tp := range e.sorted() {
+		errs = append(errs, e.Partitions[tp])
+	}
+	return errs
+}
+
+func (e *CommitError) sorted() []TopicPartition {
+	return slices.SortedFunc(maps.Keys(e.Partitions), func(a, b TopicPartition) int {
+		return cmp.Or(strings.Compare(a.Topic, b.Topic), cmp.Compare(a.Partition, b.Partition))
+	})
 }
 
 // memberError is codeError for requests of a group's member.
@@ -80,17 +142,10 @@ func (c *Client) committed(ctx context.Context, group string, tps []TopicPartiti
 	}
 	req := kmsg.NewPtrOffsetFetchRequest()
 	req.Group = group
-	byTopic := make(map[string]int, 4)
-	for _, tp := range tps {
-		i, ok := byTopic[tp.Topic]
-		if !ok {
-			i = len(req.Topics)
-			byTopic[tp.Topic] = i
-			topic := kmsg.NewOffsetFetchRequestTopic()
-			topic.Topic = tp.Topic
-			req.Topics = append(req.Topics, topic)
-		}
-		req.Topics[i].Partitions = append(req.Topics[i].Partitions, tp.Partition)
+	for topic, partitions := range byTopic(slices.Values(tps)) {
+		t := kmsg.NewOffsetFetchRequestTopic()
+		t.Topic, t.Partitions = topic, partitions
+		req.Topics = append(req.Topics, t)
 	}
 	resp, err := req.RequestWith(ctx, c.coordinator(group))
 	if err == nil {

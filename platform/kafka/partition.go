@@ -91,16 +91,18 @@ func (p *Producer) ask(t *topic, known bool) {
 	if err == nil {
 		t.partitions = n
 	}
-	if t.partitions > 0 {
-		for _, it := range waiting {
+	var reports reports
+	for _, it := range waiting {
+		switch {
+		case it.done:
+		case t.partitions > 0:
 			p.enqueue(t, it)
+		default:
+			reports.settle(it, err)
 		}
-		waiting = nil
 	}
 	p.mu.Unlock()
-	for _, it := range waiting {
-		it.done(err)
-	}
+	reports.make()
 }
 
 // lookup asks once when some number is known already, else until it has one.

@@ -4,12 +4,20 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/semaphore"
 )
+
+// MaxRecordBytes is the largest record that a Producer sends unless it is told
+// otherwise: key, value, headers and what their encoding adds, as brokers count
+// it. A topic whose max.message.bytes is this takes whatever such a Producer
+// sends.
+const MaxRecordBytes = 16 << 20
 
 // ProducerConfig tunes a Producer. The zero value is good.
 type ProducerConfig struct {
@@ -30,17 +38,14 @@ type ProducerConfig struct {
 	// Default 1,000,000, which brokers allow by default. At most 64 MiB.
 	MaxBatchBytes int
 
-	// MaxRecordBytes bounds a record: key, value and headers. A larger one is
-	// refused before it is sent, with ErrTooLarge. Default 2 MiB. What a topic
-	// itself allows (max.message.bytes, 1 MiB by default) counts as well.
+	// MaxRecordBytes bounds a record. A larger one is refused before it is sent,
+	// with ErrTooLarge. Default 16 MiB, the constant MaxRecordBytes. What a
+	// topic itself allows (max.message.bytes, 1 MiB by default) counts as well.
 	MaxRecordBytes int
 
 	// MaxMemory bounds the bytes of all records that are not acknowledged yet;
 	// Send waits above it. Default 64 MiB.
 	MaxMemory int64
-
-	// CloseTimeout is how long Close waits for what is queued. Default 30 s.
-	CloseTimeout time.Duration
 }
 
 func (cfg *ProducerConfig) validate() error {
@@ -52,7 +57,6 @@ func (cfg *ProducerConfig) validate() error {
 	}
 	fault(cfg.DeliveryTimeout <= 30*time.Second, "DeliveryTimeout %s: more than 30s is needed", cfg.DeliveryTimeout)
 	fault(cfg.UnknownTopicTimeout < 0, "UnknownTopicTimeout is negative: %s", cfg.UnknownTopicTimeout)
-	fault(cfg.CloseTimeout < 0, "CloseTimeout is negative: %s", cfg.CloseTimeout)
 	fault(cfg.Linger < 0, "Linger is negative: %s", cfg.Linger)
 	fault(cfg.MaxBatchBytes < 1 || cfg.MaxBatchBytes > fetchBytesLimit, "MaxBatchBytes %d: 1 to %d", cfg.MaxBatchBytes, fetchBytesLimit)
 	fault(cfg.MaxRecordBytes < 1 || cfg.MaxRecordBytes > fetchBytesLimit, "MaxRecordBytes %d: 1 to %d", cfg.MaxRecordBytes, fetchBytesLimit)
@@ -64,9 +68,8 @@ func (cfg *ProducerConfig) setDefaults() {
 	setDefault(&cfg.DeliveryTimeout, 2*time.Minute)
 	setDefault(&cfg.UnknownTopicTimeout, 30*time.Second)
 	setDefault(&cfg.MaxBatchBytes, 1_000_000)
-	setDefault(&cfg.MaxRecordBytes, 2<<20)
+	setDefault(&cfg.MaxRecordBytes, MaxRecordBytes)
 	setDefault(&cfg.MaxMemory, 64<<20)
-	setDefault(&cfg.CloseTimeout, 30*time.Second)
 }
 
 // Producer sends records, acknowledged by all replicas. Records of one
@@ -76,15 +79,16 @@ type Producer struct {
 	c      *Client
 	cfg    ProducerConfig
 	memory *semaphore.Weighted
-	ctx    context.Context // ends when Close gives up waiting
+	ctx    context.Context // ends when nobody waits for a record any more
 	stop   context.CancelCauseFunc
 
-	mu      sync.Mutex // guards what follows, and every topic and lane
+	mu      sync.Mutex // guards what follows, and every topic, lane and send
 	topics  map[string]*topic
 	lanes   map[TopicPartition]*lane
-	closed  bool
+	waiting int            // sends that somebody waits for
+	closed  bool           // by Close
+	lost    map[string]int // by topic: records that failed after that
 	working sync.WaitGroup // lanes, lookups and reports
-	failed  atomic.Int64   // sends that were not acknowledged in full
 }
 
 // Producer starts a producer. Close it before the Client.
@@ -101,12 +105,14 @@ func (c *Client) Producer(cfg ProducerConfig) (*Producer, error) {
 		stop:   stop,
 		topics: make(map[string]*topic),
 		lanes:  make(map[TopicPartition]*lane),
+		lost:   make(map[string]int),
 	}, nil
 }
 
 // Produce returns when every record is acknowledged or has finally failed,
-// with the first failure. When ctx ends first, its error is returned and the
-// records may be written all the same.
+// with the first failure. When ctx ends first, Produce returns its cause at
+// once: records that are in flight at that moment, or were before, may be
+// written; all others are not, now or later.
 func (p *Producer) Produce(ctx context.Context, records ...Record) error {
 	result := make(chan error, 1)
 	p.Send(ctx, records, func(err error) { result <- err })
@@ -120,12 +126,19 @@ func (p *Producer) Produce(ctx context.Context, records ...Record) error {
 
 // Send queues records and calls done once, from a goroutine of the producer,
 // when every one is acknowledged or has finally failed, with the first
-// failure. It waits, until ctx ends, only while the producer's memory is full.
-// If one record is refused at once (too large, no topic), none is sent. The
-// producer keeps the bytes of the records until done. Once the producer is
-// closed, done is called before Send returns.
+// failure. It waits only while the producer's memory is full. If one record is
+// refused at once (too large, no topic), none is sent. The producer keeps the
+// bytes of the records until done. Once the producer is closed, done is called
+// before Send returns.
+//
+// When ctx ends, at its deadline or before, the records of this call that are
+// not in flight leave the queue and have failed with ctx's cause. One is in
+// flight from when a request with it is begun until that is answered or given
+// up (20 s by default). A record that is in flight when ctx ends is resolved by
+// its request, and not tried again: it is acknowledged, or it has failed and
+// may have been written all the same.
 func (p *Producer) Send(ctx context.Context, records []Record, done func(error)) {
-	s := &send{p: p, report: done}
+	s := &send{p: p, ctx: ctx, report: done, left: len(records)}
 	size, err := p.check(records)
 	if err != nil {
 		p.refuse(s, err)
@@ -137,9 +150,8 @@ func (p *Producer) Send(ctx context.Context, records []Record, done func(error))
 		p.refuse(s, fmt.Errorf("waiting for the producer's memory: %w", context.Cause(ctx)))
 		return
 	}
-	s.left.Store(int64(len(records)))
 	now := time.Now()
-	items := make([]item, len(records))
+	s.items = make([]item, len(records))
 
 	p.mu.Lock()
 	if p.closed || len(records) == 0 {
@@ -149,12 +161,17 @@ func (p *Producer) Send(ctx context.Context, records []Record, done func(error))
 		return
 	}
 	defer p.mu.Unlock()
+	p.waiting++
 	for i := range records {
-		items[i] = item{Record: records[i], sent: now, send: s}
-		if items[i].Time.IsZero() {
-			items[i].Time = now
+		it := &s.items[i]
+		*it = item{Record: records[i], sent: now, send: s}
+		if it.Time.IsZero() {
+			it.Time = now
 		}
-		p.route(&items[i])
+		p.route(it)
+	}
+	if ctx.Done() != nil {
+		s.unwatch = context.AfterFunc(ctx, s.withdraw)
 	}
 }
 
@@ -169,7 +186,7 @@ func closedError(closed bool) error {
 func (p *Producer) check(records []Record) (size int64, err error) {
 	for i := range records {
 		r := &records[i]
-		n := encodedSize(r)
+		n := batchHeader + encodedSize(r)
 		switch {
 		case r.Topic == "":
 			return 0, fmt.Errorf("record %d has no topic", i)
@@ -183,14 +200,15 @@ func (p *Producer) check(records []Record) (size int64, err error) {
 
 // refuse reports a send that was never queued.
 func (p *Producer) refuse(s *send, err error) {
+	s.err = err
 	p.mu.Lock()
 	closed := p.closed
 	if !closed {
-		p.working.Go(func() { s.finish(err) })
+		p.working.Go(s.finish)
 	}
 	p.mu.Unlock()
 	if closed { // nobody waits for goroutines any more
-		s.finish(err)
+		s.finish()
 	}
 }
 
@@ -230,68 +248,40 @@ func (p *Producer) enqueue(t *topic, it *item) {
 	}
 }
 
-// Close waits until what was queued is acknowledged or failed, for
-// CloseTimeout at most; what is left then fails with ErrClosed. The error says
-// how many sends failed while it waited.
-func (p *Producer) Close() error {
+// Close waits until every send is acknowledged or has failed, but not for one
+// whose context has ended. When ctx ends, what is left fails with ErrClosed.
+// The error says how many records failed since Close was called, and of which
+// topics, those that were withdrawn aside: nobody waits for them.
+func (p *Producer) Close(ctx context.Context) error {
 	p.mu.Lock()
-	if p.closed {
-		p.mu.Unlock()
-		p.working.Wait()
+	p.closed = true
+	p.stopWhenDone()
+	p.mu.Unlock()
+	defer context.AfterFunc(ctx, p.giveUp)()
+	p.working.Wait()
+	return p.lostError()
+}
+
+func (p *Producer) giveUp() { p.stop(closedError(true)) }
+
+// stopWhenDone ends what goes on for nobody's sake. The lock is held.
+func (p *Producer) stopWhenDone() {
+	if p.closed && p.waiting == 0 {
+		p.giveUp()
+	}
+}
+
+func (p *Producer) lostError() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.lost) == 0 {
 		return nil
 	}
-	p.closed = true
-	p.mu.Unlock()
-	before := p.failed.Load()
-	patience := time.AfterFunc(p.cfg.CloseTimeout, func() { p.stop(fmt.Errorf("producer: %w", ErrClosed)) })
-	p.working.Wait()
-	patience.Stop()
-	p.stop(ErrClosed)
-	if lost := p.failed.Load() - before; lost > 0 {
-		return fmt.Errorf("kafka: producer closed with %d sends not acknowledged", lost)
+	total := 0
+	var topics []string
+	for _, name := range slices.Sorted(maps.Keys(p.lost)) {
+		total += p.lost[name]
+		topics = append(topics, fmt.Sprintf("%d of %s", p.lost[name], name))
 	}
-	return nil
-}
-
-// send is one call of Send.
-type send struct {
-	p      *Producer
-	report func(error)
-	memory int64
-	left   atomic.Int64
-	mu     sync.Mutex
-	err    error // the first failure
-}
-
-// item is one record on its way.
-type item struct {
-	Record
-	sent time.Time
-	send *send
-}
-
-// done says what became of the record.
-func (it *item) done(err error) {
-	s := it.send
-	if err != nil {
-		s.mu.Lock()
-		if s.err == nil {
-			s.err = err
-		}
-		s.mu.Unlock()
-	}
-	if s.left.Add(-1) == 0 {
-		s.mu.Lock()
-		err := s.err
-		s.mu.Unlock()
-		s.finish(err)
-	}
-}
-
-func (s *send) finish(err error) {
-	s.p.memory.Release(s.memory)
-	if err != nil {
-		s.p.failed.Add(1)
-	}
-	s.report(err)
+	return fmt.Errorf("kafka: producer closed with %d records not acknowledged (%s)", total, strings.Join(topics, ", "))
 }

@@ -272,7 +272,7 @@ func TestCloseFlushesAndEndsTheProducer(t *testing.T) {
 			done++
 		})
 	}
-	if err := p.Close(); err != nil {
+	if err := p.Close(ctx); err != nil {
 		t.Error(err)
 	}
 	if done != 10 {
@@ -283,21 +283,138 @@ func TestCloseFlushesAndEndsTheProducer(t *testing.T) {
 	}
 }
 
-func TestCloseGivesUpOnABrokerThatIsAway(t *testing.T) {
+func TestCloseGivesUpWithItsContextAndTellsWhatIsLost(t *testing.T) {
+	server := kafkatest.New(t)
+	c := dial(t, server.Addr)
+	known, unknown := topic(t, c, 1), kafkatest.Name(t)
+	p := producer(t, c, kafka.ProducerConfig{})
+	if err := p.Produce(within(t, time.Minute), kafka.Record{Topic: known, Value: []byte("v")}); err != nil {
+		t.Fatal(err)
+	}
+	server.Stop(t)
+	result := make(chan error, 2)
+	report := func(err error) { result <- err }
+	p.Send(t.Context(), []kafka.Record{{Topic: known, Value: []byte("v")}, {Topic: known, Value: []byte("w")}}, report)
+	p.Send(t.Context(), []kafka.Record{{Topic: unknown, Value: []byte("v")}}, report)
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	err := p.Close(ctx)
+	if err == nil || !strings.Contains(err.Error(), fmt.Sprintf("3 records not acknowledged (2 of %s, 1 of %s)", known, unknown)) {
+		t.Errorf("Close: %v", err)
+	}
+	for range 2 {
+		if err := <-result; !errors.Is(err, kafka.ErrClosed) {
+			t.Errorf("got %v, want ErrClosed", err)
+		}
+	}
+	server.Start(t)
+}
+
+func TestCloseDoesNotWaitForWhatWasWithdrawn(t *testing.T) {
 	server := kafkatest.New(t)
 	c := dial(t, server.Addr)
 	name := topic(t, c, 1)
-	p := producer(t, c, kafka.ProducerConfig{CloseTimeout: 50 * time.Millisecond})
+	p := producer(t, c, kafka.ProducerConfig{})
 	server.Stop(t)
+	ctx, cancel := context.WithCancel(t.Context())
 	result := make(chan error, 1)
-	p.Send(within(t, time.Minute), []kafka.Record{{Topic: name, Value: []byte("v")}}, func(err error) { result <- err })
-	if err := p.Close(); err == nil || !strings.Contains(err.Error(), "1 sends not acknowledged") {
-		t.Errorf("Close: %v", err)
+	p.Send(ctx, []kafka.Record{{Topic: name, Value: []byte("v")}}, func(err error) { result <- err })
+	cancel()
+	if err := <-result; !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v, want the context's cause", err)
 	}
-	if err := <-result; !errors.Is(err, kafka.ErrClosed) {
-		t.Errorf("got %v, want ErrClosed", err)
+	patience := within(t, 20*time.Second)
+	if err := p.Close(patience); err != nil || patience.Err() != nil {
+		t.Errorf("Close: %v, %v", err, patience.Err())
 	}
 	server.Start(t)
+}
+
+// What a context's end took out of the queue must not be written later.
+func TestRecordsLeaveTheQueueWithTheirContext(t *testing.T) {
+	server := kafkatest.New(t)
+	c := dial(t, server.Addr)
+	name := topic(t, c, 1)
+	p := producer(t, c, kafka.ProducerConfig{MaxBatchBytes: 500})
+	ctx := within(t, time.Minute)
+	if err := p.Produce(ctx, kafka.Record{Topic: name, Value: []byte("before")}); err != nil {
+		t.Fatal(err)
+	}
+	server.Stop(t)
+	kept := make(chan error, 20)
+	short, cancel := context.WithTimeout(ctx, 300*time.Millisecond)
+	defer cancel()
+	var withdrawn sync.WaitGroup
+	for i := range 20 { // more than one batch; each other one stays
+		p.Send(ctx, []kafka.Record{{Topic: name, Value: fmt.Appendf(nil, "%02d kept %0100d", i, 0)}}, func(err error) { kept <- err })
+		withdrawn.Go(func() {
+			err := p.Produce(short, kafka.Record{Topic: name, Value: fmt.Appendf(nil, "%02d withdrawn", i)})
+			if !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("got %v, want the deadline", err)
+			}
+		})
+	}
+	withdrawn.Wait()
+	server.Start(t)
+	for range 20 {
+		if err := <-kept; err != nil {
+			t.Error(err)
+		}
+	}
+	_, ends, err := c.Ends(ctx, name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if ends[0] != 21 {
+		t.Errorf("%d records, want 21", ends[0])
+	}
+	for i, r := range read(t, c, kafka.TopicPartition{Topic: name}, int(ends[0]))[1:] {
+		if !strings.HasPrefix(string(r.Value), fmt.Sprintf("%02d kept", i)) {
+			t.Errorf("record %d is %.20s", i, r.Value)
+		}
+	}
+}
+
+func TestSendWithAnEndedContextSendsNothing(t *testing.T) {
+	c := dial(t, kafkatest.Broker(t))
+	name := topic(t, c, 1)
+	p := producer(t, c, kafka.ProducerConfig{})
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cause := errors.New("too late")
+	cancel(cause)
+	for range 20 {
+		if err := p.Produce(ctx, kafka.Record{Topic: name, Value: []byte("v")}); !errors.Is(err, cause) {
+			t.Errorf("got %v", err)
+		}
+	}
+	if err := p.Close(within(t, time.Minute)); err != nil {
+		t.Error(err)
+	}
+	if _, ends, err := c.Ends(within(t, time.Minute), name); err != nil || ends[0] != 0 {
+		t.Errorf("ends %v, %v; want nothing written", ends, err)
+	}
+}
+
+func TestTopicOfMaxRecordBytesTakesTheLargestRecord(t *testing.T) {
+	c := dial(t, kafkatest.Broker(t))
+	ctx := within(t, time.Minute)
+	name := kafkatest.Name(t)
+	err := c.Provision(ctx, []kafka.TopicConfig{{Name: name, Partitions: 1, Settings: map[string]string{"max.message.bytes": fmt.Sprint(kafka.MaxRecordBytes)}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := producer(t, c, kafka.ProducerConfig{})
+	const rest = 200 // more than what the encoding adds
+	if err := p.Produce(ctx, kafka.Record{Topic: name, Value: make([]byte, kafka.MaxRecordBytes-rest)}); err != nil {
+		t.Error(err)
+	}
+	if got := read(t, c, kafka.TopicPartition{Topic: name}, 1)[0]; len(got.Value) != kafka.MaxRecordBytes-rest {
+		t.Errorf("read back %d bytes", len(got.Value))
+	}
+	err = p.Produce(ctx, kafka.Record{Topic: name, Value: make([]byte, kafka.MaxRecordBytes)})
+	if !errors.Is(err, kafka.ErrTooLarge) || !strings.Contains(err.Error(), "MaxRecordBytes") {
+		t.Errorf("got %v, want ErrTooLarge from the producer itself", err)
+	}
 }
 
 func TestProducerConfigFaultsComeTogether(t *testing.T) {

@@ -68,7 +68,7 @@ func fill(t testing.TB, addr string, n int) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer p.Close()
+	defer p.Close(t.Context())
 	for i := range n {
 		if err := p.Produce(ctx, kafka.Record{Topic: "orders", Key: []byte("k"), Value: fmt.Append(nil, i)}); err != nil {
 			t.Fatal(err)
