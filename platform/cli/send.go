@@ -147,7 +147,7 @@ func (c *config) send(ctx context.Context, record kafka.Record) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, producer.Close()) }()
+	defer func() { err = errors.Join(err, producer.Close(ctx)) }()
 	return producer.Produce(ctx, record)
 }
 
