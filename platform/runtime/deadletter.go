@@ -1,6 +1,8 @@
 package runtime
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"strconv"
@@ -24,16 +26,25 @@ const (
 	HeaderFirst     = headerPrefix + "first"     // when it failed first, RFC 3339
 	HeaderLast      = headerPrefix + "last"      // when it failed last, RFC 3339
 	HeaderTopic     = headerPrefix + "topic"     // where the record was
-	HeaderPartition = headerPrefix + "partition" //
-	HeaderOffset    = headerPrefix + "offset"    //
+	HeaderPartition = headerPrefix + "partition" // and in which of its partitions
+	HeaderOffset    = headerPrefix + "offset"    // and at which offset there
 	HeaderService   = headerPrefix + "service"   // whose dead letter it is
 	HeaderReaction  = headerPrefix + "reaction"  // left out where no reaction has seen it
 	HeaderHost      = headerPrefix + "host"      // where the service ran
+
+	// Of a record that was too large to be a dead letter as a whole:
+	HeaderValueSize   = headerPrefix + "value_size"   // of its value, in bytes
+	HeaderValueSHA256 = headerPrefix + "value_sha256" // of its value, in hexadecimal
 )
 
-// textLimit bounds error and stack, in bytes, so that a dead letter is never
-// much larger than the record that it was.
+// textLimit bounds error and stack, in bytes each, so that a dead letter is
+// never much larger than the record that it was.
 const textLimit = 8 << 10
+
+// shortLimit bounds each of key, value and headers of the record that is in a
+// dead letter that was shortened, in bytes. With the rest of the dead letter
+// that is less than a topic takes by default, 1 MiB.
+const shortLimit = 64 << 10
 
 // DeadLetter is what the headers of a dead letter say.
 type DeadLetter struct {
@@ -51,6 +62,12 @@ type DeadLetter struct {
 	Service  string
 	Reaction string // empty: no reaction has seen the record
 	Host     string
+
+	// What the record's value was, where the dead letter holds only its first
+	// 64 KiB. (Its key is cut too then, and headers are left out from the one
+	// on that exceeds that size in all.) Empty: the record is whole.
+	ValueSize   int
+	ValueSHA256 string
 }
 
 // DeadLetter is the dead letter of a record for a cause. What else is known of
@@ -75,10 +92,28 @@ func (d *DeadLetter) Record(origin *kafka.Record) kafka.Record {
 	}
 }
 
+// shorten returns what is left of origin in a dead letter that was too large,
+// and notes in d what its value was.
+func (d *DeadLetter) shorten(origin *kafka.Record) *kafka.Record {
+	sum := sha256.Sum256(origin.Value)
+	d.ValueSize, d.ValueSHA256 = len(origin.Value), hex.EncodeToString(sum[:])
+	short := *origin
+	short.Key = origin.Key[:min(len(origin.Key), shortLimit)]
+	short.Value = origin.Value[:min(len(origin.Value), shortLimit)]
+	size := 0
+	for i, h := range origin.Headers {
+		if size += len(h.Key) + len(h.Value); size > shortLimit {
+			short.Headers = origin.Headers[:i]
+			break
+		}
+	}
+	return &short
+}
+
 // withoutDeadLetter is a copy of headers without those of a dead letter, with
 // room for new ones.
 func withoutDeadLetter(headers []event.Header) []event.Header {
-	out := make([]event.Header, 0, len(headers)+12)
+	out := make([]event.Header, 0, len(headers)+14)
 	for _, h := range headers {
 		if !strings.HasPrefix(h.Key, headerPrefix) {
 			out = append(out, h)
@@ -105,6 +140,10 @@ func (d *DeadLetter) appendHeaders(dst []event.Header) []event.Header {
 	add(HeaderService, d.Service)
 	add(HeaderReaction, d.Reaction)
 	add(HeaderHost, d.Host)
+	if d.ValueSHA256 != "" {
+		add(HeaderValueSize, strconv.Itoa(d.ValueSize))
+		add(HeaderValueSHA256, d.ValueSHA256)
+	}
 	return dst
 }
 
@@ -170,6 +209,10 @@ func (d *DeadLetter) set(key, value string) (err error) {
 		d.Reaction = value
 	case HeaderHost:
 		d.Host = value
+	case HeaderValueSize:
+		d.ValueSize, err = strconv.Atoi(value)
+	case HeaderValueSHA256:
+		d.ValueSHA256 = value
 	}
 	return err
 }

@@ -8,25 +8,25 @@ import (
 	"github.com/troupedev/troupe/platform/kafka"
 )
 
-// result is a piece of work that has come to its end, and what is to be made
-// lasting of it: messages, or a dead letter.
-type result struct {
+// completion is work that has come to its end, and what is to be made lasting
+// of it: messages, or a dead letter.
+type completion struct {
 	work     int32
 	origin   *kafka.Record
 	messages []choreo.Message
 	dead     *DeadLetter // nil: the work was handled
 }
 
-// finisher is the one seam through which results leave the runtime: work has
+// finisher is the one seam through which completed work leaves the runtime: work has
 // ended, and its offset may be committed, only when the finisher says so. At
 // least once is [produce]; a store's transaction and a Kafka transaction are
 // further ones.
 type finisher interface {
-	// Finish makes results lasting and calls done once for each of them, from
-	// any goroutine, and maybe before it returns. It blocks while there is no
-	// room for more, until ctx ends. After an error a result is not lasting, or
-	// not known to be: it will be finished again.
-	Finish(ctx context.Context, results []result, done func(work int32, err error))
+	// Finish makes completions lasting and calls done once for each of them,
+	// from any goroutine, and maybe before it returns. It blocks while there is
+	// no room for more, until ctx ends. After an error a completion is not
+	// lasting, or not known to be: it will be finished again.
+	Finish(ctx context.Context, completions []completion, done func(work int32, err error))
 }
 
 // sender is what a finisher needs of a [kafka.Producer].
@@ -42,9 +42,9 @@ type produce struct {
 }
 
 // Finish implements finisher.
-func (p *produce) Finish(ctx context.Context, results []result, done func(work int32, err error)) {
-	for i := range results {
-		work, records := results[i].work, p.records(&results[i])
+func (p *produce) Finish(ctx context.Context, completions []completion, done func(work int32, err error)) {
+	for i := range completions {
+		work, records := completions[i].work, p.records(&completions[i])
 		if len(records) == 0 {
 			done(work, nil)
 			continue
@@ -53,11 +53,11 @@ func (p *produce) Finish(ctx context.Context, results []result, done func(work i
 	}
 }
 
-func (p *produce) records(r *result) []kafka.Record {
-	if r.dead != nil {
-		return []kafka.Record{r.dead.Record(r.origin)}
+func (p *produce) records(c *completion) []kafka.Record {
+	if c.dead != nil {
+		return []kafka.Record{c.dead.Record(c.origin)}
 	}
-	return Records(p.prefix, r.messages)
+	return Records(p.prefix, c.messages)
 }
 
 // Records are emitted events as records, on topics with the prefix given. Their

@@ -9,17 +9,18 @@ import (
 	"github.com/troupedev/troupe/platform/kafka"
 )
 
-// member is one service's seat in its consumer group: it has an owner for each
-// partition that the group hands it. It is the group's handler, whose calls
-// come one after another.
+// member is one service in its consumer group: it has an owner for each
+// partition that it is assigned. As the [kafka.GroupHandler] of the group it is
+// called once at a time, and each Assigned is followed by one Revoked or one
+// Lost of the same partitions.
 type member struct {
-	*staff
+	*shared
 	client *kafka.Client
 	drain  time.Duration
-	seated func() // called at the first assignment
+	joined func() // called at the first assignment
 
 	first  sync.Once
-	owners map[kafka.TopicPartition]*owner
+	owners []*owner // of the partitions assigned
 }
 
 // run is a member of the group until ctx ends and all partitions are released.
@@ -28,9 +29,6 @@ func (m *member) run(ctx context.Context, group string, topics []string) error {
 	var committer sync.WaitGroup
 	committer.Go(func() { m.committer.run(committing) })
 	err := m.client.Join(ctx, kafka.GroupConfig{ID: group, Topics: topics}, m)
-	for _, o := range m.owners {
-		o.lose() // none is left, unless the group gave up
-	}
 	stop()
 	committer.Wait()
 	m.pool.wait(m.log)
@@ -43,15 +41,13 @@ func (m *member) run(ctx context.Context, group string, topics []string) error {
 // Assigned implements [kafka.GroupHandler].
 func (m *member) Assigned(s *kafka.Session, partitions []kafka.Assignment) {
 	m.committer.use(s)
-	for _, a := range partitions {
-		if old := m.owners[a.TopicPartition]; old != nil {
-			old.lose() // the group handed it out anew without taking it back
-		}
+	m.owners = make([]*owner, len(partitions))
+	for i, a := range partitions {
 		from := max(a.Committed.At, 0)
 		m.log.Debug("partition assigned", "topic", a.Topic, "partition", a.Partition, "from", from)
-		m.owners[a.TopicPartition] = own(m.staff, a.TopicPartition, from, m.client.Read(a.TopicPartition, from))
+		m.owners[i] = own(m.shared, a.TopicPartition, from, m.client.Read(a.TopicPartition, from))
 	}
-	m.first.Do(m.seated)
+	m.first.Do(m.joined)
 }
 
 const (
@@ -64,18 +60,16 @@ const (
 )
 
 // Revoked implements [kafka.GroupHandler].
-func (m *member) Revoked(ctx context.Context, s *kafka.Session, partitions []kafka.TopicPartition) {
+func (m *member) Revoked(ctx context.Context, s *kafka.Session, _ []kafka.TopicPartition) {
 	m.committer.use(s)
 	soft, cancel := context.WithDeadline(ctx, m.handlersEnd(ctx, time.Now()))
 	defer cancel()
 	var releasing sync.WaitGroup
-	for _, p := range partitions {
-		if o := m.owners[p]; o != nil {
-			delete(m.owners, p)
-			releasing.Go(func() { o.release(soft, ctx) })
-		}
+	for _, o := range m.owners {
+		releasing.Go(func() { o.release(soft, ctx) })
 	}
 	releasing.Wait()
+	m.owners = nil
 }
 
 // handlersEnd is when handlers are cancelled whose partition is to be given
@@ -89,12 +83,10 @@ func (m *member) handlersEnd(ctx context.Context, now time.Time) time.Time {
 }
 
 // Lost implements [kafka.GroupHandler].
-func (m *member) Lost(partitions []kafka.TopicPartition) {
-	for _, p := range partitions {
-		if o := m.owners[p]; o != nil {
-			m.log.Warn("partition lost: what was in hand is dropped", "topic", p.Topic, "partition", p.Partition)
-			delete(m.owners, p)
-			o.lose()
-		}
+func (m *member) Lost([]kafka.TopicPartition) {
+	for _, o := range m.owners {
+		o.log.Warn("partition lost: what was in hand is dropped")
+		o.lose()
 	}
+	m.owners = nil
 }

@@ -24,8 +24,8 @@ type reader interface {
 	Close() error
 }
 
-// staff is what the owners of one service's partitions share.
-type staff struct {
+// shared is what the owners of one service's partitions share.
+type shared struct {
 	service   *Service
 	window    Window
 	host      string
@@ -39,7 +39,7 @@ type staff struct {
 // owner drives the machine of one partition while it is this process's: one
 // goroutine owns the machine, a second one fetches and judges.
 type owner struct {
-	*staff
+	*shared
 	partition kafka.TopicPartition
 	log       *slog.Logger
 	queue     *queue
@@ -54,13 +54,19 @@ type owner struct {
 	ended  chan struct{} // both goroutines are gone
 
 	// Of the goroutine that owns the machine:
-	machine *machine
-	news    news
-	in      input
-	out     output
-	results []Result // by work: what is to be finished
-	tasks   []task
-	endings []result
+	machine     *machine
+	news        news
+	in          input
+	out         output
+	unfinished  []unfinished // by work
+	tasks       []task       // of one step, to be used again
+	completions []completion // of one step, to be used again
+}
+
+// unfinished is the result of a work until it is finished.
+type unfinished struct {
+	Result
+	shorten bool // its dead letter was refused for its size
 }
 
 // delivery is a record with what the service makes of it.
@@ -80,9 +86,9 @@ func newSignal() signal { return signal{make(chan struct{}), new(sync.Once)} }
 func (s signal) say() { s.once.Do(func() { close(s.said) }) }
 
 // own starts to handle a partition from an offset on.
-func own(s *staff, p kafka.TopicPartition, from int64, r reader) *owner {
+func own(s *shared, p kafka.TopicPartition, from int64, r reader) *owner {
 	o := &owner{
-		staff:     s,
+		shared:    s,
 		partition: p,
 		log:       s.log.With("topic", p.Topic, "partition", p.Partition),
 		queue:     &queue{pool: s.pool},
@@ -185,7 +191,7 @@ var hashSeed = maphash.MakeSeed()
 // judge turns a batch into what the machine takes.
 func (o *owner) judge(b *kafka.Batch) *arrivals {
 	deliveries := make([]delivery, len(b.Records))
-	out := &arrivals{from: b.From, next: b.Next, records: make([]arrival, len(b.Records))}
+	out := &arrivals{next: b.Next, records: make([]arrival, len(b.Records))}
 	for i := range b.Records {
 		d := &deliveries[i]
 		d.record = b.Records[i]
@@ -270,37 +276,42 @@ func (o *owner) readAttempts() {
 	for i := range o.news.attempts {
 		a := &o.news.attempts[i]
 		o.logAttempt(a)
-		*o.result(a.work) = a.result
+		*o.resultOf(a.work) = unfinished{Result: a.result}
 		o.in.attempts = append(o.in.attempts, attempted{a.work, a.result.Outcome, a.result.Wait})
 	}
 }
 
-// readFinished turns what the finisher left into the machine's input. A result
-// that the broker will never take becomes a dead letter.
+// readFinished turns what the finisher left into the machine's input. What the
+// broker will never take is replaced: messages by a dead letter, a dead letter
+// by a shorter one.
 func (o *owner) readFinished() {
 	for _, f := range o.news.finished {
-		r := o.result(f.work)
-		turned := false
+		r := o.resultOf(f.work)
+		replaced := false
 		switch {
 		case f.err == nil:
-			*r = Result{} // lets go of its messages
+			*r = unfinished{} // lets go of its messages
 		case refused(f.err) && r.Outcome == Handled:
-			turned = true
-			*r = Result{Outcome: GivenUp, Cause: CauseRefused, Err: f.err}
+			replaced = true
+			*r = unfinished{Result: Result{Outcome: GivenUp, Cause: CauseRefused, Err: f.err}}
 			o.log.Error("the broker refuses what was emitted: dead letter", "error", f.err)
+		case refused(f.err) && !r.shorten:
+			replaced = true
+			r.shorten = true
+			o.log.Error("the broker refuses a dead letter for its size: it is shortened", "error", f.err)
 		default:
 			o.log.Warn("producing failed, trying again", "error", f.err)
 		}
-		o.in.finished = append(o.in.finished, finished{f.work, f.err == nil, turned})
+		o.in.finished = append(o.in.finished, finished{f.work, f.err == nil, replaced})
 	}
 }
 
-// result is where the result of a work is kept until it is finished.
-func (o *owner) result(work int32) *Result {
-	if n := int(work) + 1 - len(o.results); n > 0 {
-		o.results = append(o.results, make([]Result, n)...)
+// resultOf is where the result of a work is kept until it is finished.
+func (o *owner) resultOf(work int32) *unfinished {
+	if n := int(work) + 1 - len(o.unfinished); n > 0 {
+		o.unfinished = append(o.unfinished, make([]unfinished, n)...)
 	}
-	return &o.results[work]
+	return &o.unfinished[work]
 }
 
 // keep copies the records of events that will stay for a while, so that they
@@ -349,33 +360,45 @@ func (o *owner) attempt(t task) {
 	o.mail.attempted(t.work, o.service.Handle(o.work, w, t.attempt, time.Now()))
 }
 
-// finish hands over the results that the machine gave out.
+// finish hands over the work that the machine says is to be finished.
 func (o *owner) finish() {
 	if len(o.out.finish) == 0 {
 		return
 	}
-	o.endings = slices.Grow(o.endings[:0], len(o.out.finish))
+	o.completions = slices.Grow(o.completions[:0], len(o.out.finish))
 	for _, w := range o.out.finish {
-		work := o.machine.works.at(w)
-		payload := o.machine.events.at(work.event).payload
-		r := result{work: w, origin: &payload.record}
-		if payload.verdict.Cause != "" {
-			o.result(w).Outcome = GivenUp
-			r.dead = o.deadRecord(payload)
-		} else if res := o.result(w); res.Outcome == GivenUp {
-			r.dead = o.deadWork(work, payload, res)
-		} else {
-			r.messages = res.Messages
-		}
-		o.endings = append(o.endings, r)
+		o.completions = append(o.completions, o.complete(w))
 	}
-	o.finisher.Finish(o.work, o.endings, o.mail.finished)
-	clear(o.endings)
+	o.finisher.Finish(o.work, o.completions, o.mail.finished)
+	clear(o.completions)
+}
+
+// complete is what is to be made lasting of a work.
+func (o *owner) complete(w int32) completion {
+	work, r := o.machine.works.at(w), o.resultOf(w)
+	d := o.machine.events.at(work.event).payload
+	c := completion{work: w, origin: &d.record}
+	switch {
+	case d.verdict.Cause != "":
+		if r.Outcome != GivenUp {
+			r.Outcome = GivenUp
+			o.log.Warn("record cannot be handled: dead letter", "offset", d.record.Offset, "cause", d.verdict.Cause, "error", d.verdict.Err)
+		}
+		c.dead = o.deadRecord(d)
+	case r.Outcome == GivenUp:
+		c.dead = o.deadWork(work, d, &r.Result)
+	default:
+		c.messages = r.Messages
+		return c
+	}
+	if r.shorten {
+		c.origin = c.dead.shorten(c.origin)
+	}
+	return c
 }
 
 // deadRecord is the dead letter of a record that no handler has seen.
 func (o *owner) deadRecord(d *delivery) *DeadLetter {
-	o.log.Warn("record cannot be handled: dead letter", "offset", d.record.Offset, "cause", d.verdict.Cause, "error", d.verdict.Err)
 	letter := o.service.DeadLetter(&d.record, d.verdict.Cause, d.verdict.Err)
 	letter.First, letter.Last, letter.Host = o.in.now, o.in.now, o.host
 	return letter

@@ -25,7 +25,7 @@ func TestMain(m *testing.M) { kafkatest.Main(m) }
 // and a group that are made up. It runs in a bubble of synctest.
 type stage struct {
 	*testing.T
-	staff  *staff
+	shared *shared
 	owner  *owner
 	output lockedBuffer // of the logger
 
@@ -40,6 +40,7 @@ type stage struct {
 	failing  time.Time // until when all commits fail
 	tries    int       // commits asked for
 	readErr  error     // of Next, for as long as it is set
+	maxBytes int       // a record larger than that is refused; 0: none is
 	blocked  bool      // Send waits for memory until its context ends
 }
 
@@ -71,19 +72,19 @@ func perform(t *testing.T, o Options, handler func(context.Context, sold) (chore
 			choreo.On(handler, append(options, choreo.Emits(packed{}))...),
 		}}}
 		m := newMember(topology, &topology[0], o, nil)
-		s.staff = m.staff
-		s.staff.finisher = &produce{sender: s}
-		s.staff.service.jitter = func() float64 { return 0 }
-		s.staff.committer.use(s)
+		s.shared = m.shared
+		s.shared.finisher = &produce{sender: s}
+		s.shared.service.jitter = func() float64 { return 0 }
+		s.shared.committer.use(s)
 		ctx, cancel := context.WithCancel(t.Context())
 		var committing sync.WaitGroup
-		committing.Go(func() { s.staff.committer.run(ctx) })
-		s.owner = own(s.staff, kafka.TopicPartition{Topic: "shop"}, 0, s)
+		committing.Go(func() { s.shared.committer.run(ctx) })
+		s.owner = own(s.shared, kafka.TopicPartition{Topic: "shop"}, 0, s)
 		play(s)
 		s.owner.lose()
 		cancel()
 		committing.Wait()
-		s.staff.pool.running.Wait()
+		s.shared.pool.running.Wait()
 	})
 }
 
@@ -143,6 +144,11 @@ func (s *stage) Send(ctx context.Context, records []kafka.Record, done func(erro
 	var err error
 	if len(s.sendErrs) > 0 {
 		err, s.sendErrs = s.sendErrs[0], s.sendErrs[1:]
+	}
+	for i := range records {
+		if s.maxBytes > 0 && size(&records[i]) > s.maxBytes {
+			err = kafka.ErrTooLarge
+		}
 	}
 	if err == nil {
 		s.produced = append(s.produced, records...)
@@ -486,6 +492,28 @@ func TestWhatTheBrokerNeverTakesIsADeadLetter(t *testing.T) {
 		s.after(time.Second)
 		if l := s.letters(); len(l) != 1 || l[0].Cause != CauseRefused || l[0].Attempts != 1 || l[0].First.IsZero() || len(s.produced) != 1 {
 			s.Errorf("dead letters %+v of %d records", l, len(s.produced))
+		}
+	})
+}
+
+func TestDeadLetterThatIsTooLargeIsShortened(t *testing.T) {
+	handler := func(context.Context, sold) (choreo.Events, error) { return nil, choreo.Permanent(errors.New("broken")) }
+	perform(t, Options{}, handler, func(s *stage) {
+		s.maxBytes = 1_000_000
+		s.append(kafka.Record{Topic: "shop", Value: bytes.Repeat([]byte("{"), 3<<20)})
+		s.append(record(s, sold{"a", strings.Repeat("x", 2<<20)}))
+		s.after(time.Second)
+		l := s.letters()
+		if len(l) != 2 || s.committed() != 2 {
+			s.Fatalf("dead letters %+v, committed %d", l, s.committed())
+		}
+		if l[0].Cause != CauseBadMagic || l[0].ValueSize != 3<<20 || l[1].Cause != CausePermanent || l[1].Reaction != "Sold" || l[1].ValueSize < 2<<20 {
+			s.Errorf("dead letters %+v", l)
+		}
+		for part, want := range map[string]int{"it is shortened": 2, "cannot be handled": 1, "given up": 1} {
+			if n := strings.Count(s.output.String(), part); n != want {
+				s.Errorf("said %d times %q: %s", n, part, &s.output)
+			}
 		}
 	})
 }

@@ -27,8 +27,8 @@ type machine struct {
 
 	events slab[inHand]
 	works  slab[work]
-	lines  map[uint64]line // keys that have events in hand
-	oldest int32           // events in hand, in the order of their offsets
+	queues map[uint64]keyQueue // keys that have events in hand
+	oldest int32               // events in hand, in the order of their offsets
 	newest int32
 	timers timers
 
@@ -69,8 +69,8 @@ type inHand struct {
 	payload *delivery
 }
 
-// line is the events of one key in hand; the first one is being handled.
-type line struct{ first, last int32 }
+// keyQueue is the events of one key in hand; the first one is being handled.
+type keyQueue struct{ first, last int32 }
 
 type state uint8
 
@@ -106,10 +106,10 @@ type arrival struct {
 	payload *delivery
 }
 
-// fetched is a batch as the machine sees it.
+// arrivals is a fetched batch as the machine sees it.
 type arrivals struct {
-	from, next int64
-	records    []arrival
+	next    int64 // the offset after the batch
+	records []arrival
 }
 
 // input is what happened since the last step.
@@ -133,9 +133,9 @@ type attempted struct {
 
 // finished says whether the result of a work is lasting.
 type finished struct {
-	work  int32
-	ok    bool
-	other bool // not ok: finish at once what is now in its place
+	work     int32
+	ok       bool
+	replaced bool // not ok: something else is in its place now, to be finished at once
 }
 
 // output is what is to be done now.
@@ -157,7 +157,7 @@ func (o *output) reset() {
 // up to where all is committed.
 func newMachine(w Window, from int64) *machine {
 	return &machine{
-		window: w, lines: map[uint64]line{}, oldest: none, newest: none,
+		window: w, queues: map[uint64]keyQueue{}, oldest: none, newest: none,
 		fetched: from, wanted: from, committed: from,
 	}
 }
@@ -236,20 +236,20 @@ func (m *machine) add(a *arrival) int32 {
 	return i
 }
 
-// enqueue puts an event at the end of its key's line, and starts it where it
+// enqueue puts an event at the end of its key's queue, and starts it where it
 // is the first there.
 func (m *machine) enqueue(i int32, out *output) {
 	key := m.events.at(i).key
-	l, ok := m.lines[key]
+	q, ok := m.queues[key]
 	if !ok {
-		m.lines[key] = line{i, i}
+		m.queues[key] = keyQueue{i, i}
 		m.start(i, out)
 		return
 	}
-	m.events.at(l.last).next = i
-	l.last = i
-	m.lines[key] = l
-	if m.events.at(l.first).kept {
+	m.events.at(q.last).next = i
+	q.last = i
+	m.queues[key] = q
+	if m.events.at(q.first).kept {
 		m.keep(i, out)
 	}
 }
@@ -318,7 +318,7 @@ func (m *machine) finish(f finished, now time.Time, out *output) {
 	case f.ok:
 		m.busy--
 		m.end(f.work, out)
-	case f.other:
+	case f.replaced:
 		if w.failed.IsZero() {
 			w.failed = now
 		}
@@ -371,10 +371,10 @@ func (m *machine) remove(i int32, out *output) {
 		return
 	}
 	if e.next == none {
-		delete(m.lines, e.key)
+		delete(m.queues, e.key)
 		return
 	}
-	m.lines[e.key] = line{e.next, m.lines[e.key].last}
+	m.queues[e.key] = keyQueue{e.next, m.queues[e.key].last}
 	if !m.draining {
 		m.start(e.next, out)
 	}

@@ -18,7 +18,7 @@ func BenchmarkMachine(b *testing.B) {
 		if n%batch != 0 {
 			continue
 		}
-		in.batch.from, in.batch.next = int64(n), int64(n+batch)
+		in.batch.next = int64(n + batch)
 		for i := range in.batch.records {
 			in.batch.records[i] = arrival{offset: int64(n + i), key: uint64(i % 100), keyed: true, works: 1, size: 500, payload: payload}
 		}

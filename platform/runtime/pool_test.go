@@ -13,13 +13,13 @@ import (
 	"github.com/troupedev/troupe/platform/choreo"
 )
 
-// crew is a pool with owners that do nothing but attempt, in a bubble.
-func crew(limit, owners int, handler func(context.Context, sold) (choreo.Events, error)) (*pool, []*owner) {
+// poolOf is a pool with owners that do nothing but attempt, in a bubble.
+func poolOf(limit, owners int, handler func(context.Context, sold) (choreo.Events, error)) (*pool, []*owner) {
 	p := &pool{limit: limit}
-	s := &staff{service: serviceOf(ServiceOptions{}, handler), pool: p, log: slog.New(slog.DiscardHandler)}
+	s := &shared{service: serviceOf(ServiceOptions{}, handler), pool: p, log: slog.New(slog.DiscardHandler)}
 	all := make([]*owner, owners)
 	for i := range all {
-		all[i] = &owner{staff: s, log: s.log, queue: &queue{pool: p}, mail: newMailbox(), work: context.Background()}
+		all[i] = &owner{shared: s, log: s.log, queue: &queue{pool: p}, mail: newMailbox(), work: context.Background()}
 	}
 	return p, all
 }
@@ -36,7 +36,7 @@ func (o *owner) tasksOf(t *testing.T, keys ...string) []task {
 func TestPoolRunsAsManyAsItsLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var now, most atomic.Int64
-		p, owners := crew(3, 2, func(context.Context, sold) (choreo.Events, error) {
+		p, owners := poolOf(3, 2, func(context.Context, sold) (choreo.Events, error) {
 			n := now.Add(1)
 			for m := most.Load(); n > m && !most.CompareAndSwap(m, n); m = most.Load() {
 			}
@@ -58,7 +58,7 @@ func TestPoolRunsAsManyAsItsLimit(t *testing.T) {
 func TestPoolServesPartitionsInTurn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var ran calls
-		p, owners := crew(1, 2, func(_ context.Context, e sold) (choreo.Events, error) {
+		p, owners := poolOf(1, 2, func(_ context.Context, e sold) (choreo.Events, error) {
 			<-time.After(time.Second)
 			ran.add("%s", e.ID)
 			return nil, nil
@@ -75,7 +75,7 @@ func TestPoolServesPartitionsInTurn(t *testing.T) {
 func TestPoolRunsNothingThatWasWithdrawn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var ran calls
-		p, owners := crew(1, 2, func(_ context.Context, e sold) (choreo.Events, error) {
+		p, owners := poolOf(1, 2, func(_ context.Context, e sold) (choreo.Events, error) {
 			<-time.After(time.Second)
 			ran.add("%s", e.ID)
 			return nil, nil
@@ -98,7 +98,7 @@ func TestPoolRunsNothingThatWasWithdrawn(t *testing.T) {
 func TestPoolLeavesBehindWhoDoesNotEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		gate := make(chan struct{})
-		p, owners := crew(1, 1, func(context.Context, sold) (choreo.Events, error) { <-gate; return nil, nil })
+		p, owners := poolOf(1, 1, func(context.Context, sold) (choreo.Events, error) { <-gate; return nil, nil })
 		owners[0].queue.add(owners[0].tasksOf(t, "a"))
 		var out lockedBuffer
 		p.wait(slog.New(slog.NewTextHandler(&out, nil)))
@@ -111,7 +111,7 @@ func TestPoolLeavesBehindWhoDoesNotEnd(t *testing.T) {
 
 // BenchmarkPool is one task's way through the pool, with a handler that does nothing.
 func BenchmarkPool(b *testing.B) {
-	p, owners := crew(8, 1, func(context.Context, sold) (choreo.Events, error) { return nil, nil })
+	p, owners := poolOf(8, 1, func(context.Context, sold) (choreo.Events, error) { return nil, nil })
 	o := owners[0]
 	r := record(b, sold{"a", ""})
 	d := &delivery{r, o.service.Judge(&r)}

@@ -86,7 +86,7 @@ func join(ctx context.Context, t, running choreo.Topology, o Options) error {
 	}
 	var missing atomic.Int64
 	missing.Store(int64(len(members)))
-	seated := func() {
+	joined := func() {
 		if missing.Add(-1) == 0 {
 			o.Ready()
 		}
@@ -95,7 +95,7 @@ func join(ctx context.Context, t, running choreo.Topology, o Options) error {
 		o.Ready()
 	}
 	for _, s := range members {
-		m := newMember(t, s, o, seated)
+		m := newMember(t, s, o, joined)
 		group.Go(func() error {
 			return m.run(ctx, choreo.GroupName(o.Prefix, s.Name), heard(s, o.Prefix))
 		})
@@ -103,10 +103,10 @@ func join(ctx context.Context, t, running choreo.Topology, o Options) error {
 	return group.Wait()
 }
 
-func newMember(t choreo.Topology, s *choreo.Service, o Options, seated func()) *member {
+func newMember(t choreo.Topology, s *choreo.Service, o Options, joined func()) *member {
 	log := o.Logger.With("service", s.Name)
 	return &member{
-		staff: &staff{
+		shared: &shared{
 			service:   NewService(t, s, ServiceOptions{Prefix: o.Prefix, Hops: o.Hops}),
 			window:    o.Window,
 			host:      o.Host,
@@ -118,7 +118,6 @@ func newMember(t choreo.Topology, s *choreo.Service, o Options, seated func()) *
 		},
 		client: o.Client,
 		drain:  o.Drain,
-		seated: seated,
-		owners: map[kafka.TopicPartition]*owner{},
+		joined: joined,
 	}
 }

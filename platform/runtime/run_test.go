@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -204,7 +205,7 @@ func TestRunCarriesAFlowFromServiceToService(t *testing.T) {
 	t.Logf("drained in %v", time.Since(began))
 }
 
-func TestRunBuriesWhatCannotBeHandled(t *testing.T) {
+func TestRunMakesDeadLettersOfWhatCannotBeHandled(t *testing.T) {
 	s := newSite(t, kafkatest.Broker(t))
 	s.run(depotServices(func(_ context.Context, e sold) error {
 		if e.How == "broken" {
@@ -241,6 +242,41 @@ func TestRunBuriesWhatCannotBeHandled(t *testing.T) {
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("dead letters\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+}
+
+func TestRunShortensADeadLetterThatNoTopicTakes(t *testing.T) {
+	const size = kafka.MaxRecordBytes + 1<<20
+	s := newSite(t, kafkatest.Broker(t))
+	topology := depotServices(func(context.Context, sold) error { return nil })
+	domains := Topics(topology, topology, s.prefix)
+	for i := range domains {
+		if domains[i].Name == s.prefix+"shop" {
+			domains[i].Settings["max.message.bytes"] = strconv.Itoa(2 * size)
+		}
+	}
+	if err := s.client.Provision(t.Context(), domains); err != nil {
+		t.Fatal(err)
+	}
+	s.run(topology)
+	big, err := s.client.Producer(kafka.ProducerConfig{MaxRecordBytes: 2 * size})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer big.Close(context.Background())
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	good := record(t, sold{"good", "web"})
+	good.Topic = s.prefix + "shop"
+	if err := big.Produce(ctx, kafka.Record{Topic: good.Topic, Key: good.Key, Value: make([]byte, size)}, good); err != nil {
+		t.Fatal(err)
+	}
+	s.read(s.prefix+"depot", 2, shippedIDs("good"))
+	for _, r := range s.read("dlq.packer."+s.prefix+"shop", 3, count(1)) {
+		d, err := ParseDeadLetter(r.Headers)
+		if err != nil || d.ValueSize != size || d.Cause != CauseHostile {
+			t.Errorf("dead letter %+v, %v", d, err)
+		}
 	}
 }
 

@@ -8,9 +8,9 @@
 // handled when, tried again, given up and committed; it is pure, and a seeded
 // simulation drives it through whole lives of a group. What is left is a
 // driver: an owner (owner.go) is the one goroutine of a partition, a pool
-// (pool.go) the workers of a service, a member (member.go) its seat in the
+// (pool.go) the workers of a service, a member (member.go) the service in its
 // consumer group, a committer (commit.go) its offsets, and a finisher
-// (finish.go) the one seam through which results leave.
+// (finish.go) the one seam through which completed work leaves.
 //
 // It does not fill a service's settings nor start it, serve HTTP, or know what
 // became of a flow. Start reading at [Run], then [Service.Judge] and

@@ -54,12 +54,12 @@ type logged struct {
 	size    int
 	fates   []fate
 	handled []int // by work: how often its messages are in the log
-	buried  []int // by work, or one for garbage: dead letters of it
+	letters []int // by work, or one for garbage: dead letters of it
 }
 
 func (r *logged) ended() bool {
 	for i := range r.handled {
-		if r.handled[i]+r.buried[i] == 0 {
+		if r.handled[i]+r.letters[i] == 0 {
 			return false
 		}
 	}
@@ -125,7 +125,7 @@ func (w *world) record(keys uint64) *logged {
 			r.fates = append(r.fates, f)
 		}
 	}
-	r.handled, r.buried = make([]int, n), make([]int, n)
+	r.handled, r.letters = make([]int, n), make([]int, n)
 	return r
 }
 
@@ -207,7 +207,7 @@ func (w *world) batch() *arrivals {
 	if w.IntN(4) == 0 {
 		from = max(0, from-w.Int64N(5))
 	}
-	b := &arrivals{from: from, next: from}
+	b := &arrivals{next: from}
 	n := w.IntN(w.biggest + 1)
 	for _, r := range w.log {
 		if r.offset < from {
@@ -290,7 +290,7 @@ func (w *world) refused(work int32) bool {
 func (w *world) arrived(work int32) {
 	r, i := w.at(work)
 	if r.garbage || w.results[work] == GivenUp {
-		r.buried[i]++
+		r.letters[i]++
 	} else {
 		r.handled[i]++
 	}
@@ -306,7 +306,7 @@ func (w *world) finish(in *input) {
 			still = append(still, work)
 		case w.refused(work):
 			w.results[work] = GivenUp
-			in.finished = append(in.finished, finished{work: work, other: true})
+			in.finished = append(in.finished, finished{work: work, replaced: true})
 		case n == 0 && w.chaos():
 			if w.IntN(2) == 0 {
 				w.arrived(work)
@@ -372,12 +372,12 @@ func (w *world) obey() error {
 // keepsWaiting checks that all events of a key whose first one waits for its
 // next attempt are marked to be kept.
 func (w *world) keepsWaiting() bool {
-	for _, l := range w.m.lines {
+	for _, q := range w.m.queues {
 		waits := false
-		for i := w.m.events.at(l.first).first; i != none; i = w.m.works.at(i).next {
+		for i := w.m.events.at(q.first).first; i != none; i = w.m.works.at(i).next {
 			waits = waits || w.m.works.at(i).state == waiting
 		}
-		for e := l.first; waits && e != none; e = w.m.events.at(e).next {
+		for e := q.first; waits && e != none; e = w.m.events.at(e).next {
 			if !w.m.events.at(e).kept {
 				return false
 			}
@@ -434,17 +434,17 @@ func (w *world) mayCommit(c int64) error {
 
 // judge checks what every record has come to.
 func (w *world) judge() error {
-	if m := w.m; m.records+m.busy+len(m.lines)+len(m.timers) != 0 || m.bytes != 0 || m.oldest != none || m.newest != none {
-		return fmt.Errorf("left in hand: %d records, %d bytes, %d busy, %d keys, %d timers", m.records, m.bytes, m.busy, len(m.lines), len(m.timers))
+	if m := w.m; m.records+m.busy+len(m.queues)+len(m.timers) != 0 || m.bytes != 0 || m.oldest != none || m.newest != none {
+		return fmt.Errorf("left in hand: %d records, %d bytes, %d busy, %d keys, %d timers", m.records, m.bytes, m.busy, len(m.queues), len(m.timers))
 	}
 	for _, r := range w.log {
 		for i := range r.handled {
-			bury := r.garbage || r.fates[i] == failsAlways || r.fates[i] == givesUp || r.fates[i] == isRefused
-			if bury && (r.buried[i] == 0 || r.handled[i] > 0) {
-				return fmt.Errorf("offset %d, work %d: want a dead letter, got %d and handled %d times", r.offset, i, r.buried[i], r.handled[i])
+			dead := r.garbage || r.fates[i] == failsAlways || r.fates[i] == givesUp || r.fates[i] == isRefused
+			if dead && (r.letters[i] == 0 || r.handled[i] > 0) {
+				return fmt.Errorf("offset %d, work %d: want a dead letter, got %d and handled %d times", r.offset, i, r.letters[i], r.handled[i])
 			}
-			if !bury && (r.handled[i] == 0 || r.buried[i] > 0) {
-				return fmt.Errorf("offset %d, work %d: handled %d times, %d dead letters", r.offset, i, r.handled[i], r.buried[i])
+			if !dead && (r.handled[i] == 0 || r.letters[i] > 0) {
+				return fmt.Errorf("offset %d, work %d: handled %d times, %d dead letters", r.offset, i, r.handled[i], r.letters[i])
 			}
 		}
 	}

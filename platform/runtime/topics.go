@@ -9,11 +9,6 @@ import (
 	"github.com/troupedev/troupe/platform/kafka"
 )
 
-// deadLetterBytes is the largest record that a dead letter topic takes. It is
-// far more than a domain topic takes by the broker's default, so that a record
-// fits with the headers of a dead letter, also one that was compressed.
-const deadLetterBytes = 16 << 20
-
 // Topics are the topics that the running services need: one for each domain
 // that they hear or emit to, as its domain.yaml declares it, and one for each
 // service's dead letters of each topic that it hears, kept for ever. From t,
@@ -57,7 +52,9 @@ func domainTopic(t *event.Topic, prefix string) kafka.TopicConfig {
 }
 
 // deadLetterTopic has its origin's partitions, so that a key's dead letters
-// are in the partition of the same number.
+// are in the partition of the same number. It takes far more than a domain
+// topic does by the broker's default: all that the producer sends, so that a
+// record fits with the headers of a dead letter, also one that was compressed.
 func deadLetterTopic(service string, t *event.Topic, prefix string) kafka.TopicConfig {
 	return kafka.TopicConfig{
 		Name:        choreo.DeadLetterTopic(service, choreo.TopicName(prefix, t.Name)),
@@ -65,7 +62,7 @@ func deadLetterTopic(service string, t *event.Topic, prefix string) kafka.TopicC
 		Replication: t.Replication,
 		Settings: map[string]string{
 			"retention.ms":      retention(-1),
-			"max.message.bytes": strconv.Itoa(deadLetterBytes),
+			"max.message.bytes": strconv.Itoa(kafka.MaxRecordBytes),
 		},
 	}
 }
