@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	kgo "github.com/segmentio/kafka-go"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -59,6 +60,26 @@ func stateOf(t *kmsg.MetadataResponseTopic) topicState {
 		state.leaderless = 1 // so new that nobody knows its partitions
 	}
 	return state
+}
+
+// Topics are the names of all topics, sorted, the brokers' own among them.
+func (c *Client) Topics(ctx context.Context) (names []string, err error) {
+	err = c.retry(ctx, func(ctx context.Context) error {
+		req := kmsg.NewPtrMetadataRequest() // without topics: of all
+		resp, err := req.RequestWith(ctx, c.any())
+		if err != nil {
+			return fmt.Errorf("topics: %w", err)
+		}
+		names = make([]string, 0, len(resp.Topics))
+		for _, t := range resp.Topics {
+			if t.Topic != nil {
+				names = append(names, *t.Topic)
+			}
+		}
+		slices.Sort(names)
+		return nil
+	})
+	return names, err
 }
 
 // Partitions is how many partitions a topic has. A topic that does not exist

@@ -1,6 +1,7 @@
 package kafka_test
 
 import (
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -113,6 +114,20 @@ func TestEndsOfATopic(t *testing.T) {
 	}
 	if _, _, err := c.Ends(within(t, time.Minute), kafkatest.Name(t)); err == nil {
 		t.Error("a topic that does not exist has ends")
+	}
+}
+
+func TestTopicsAreListedInOrder(t *testing.T) {
+	c := dial(t, kafkatest.Broker(t))
+	made := []string{topic(t, c, 1), topic(t, c, 2)}
+	names, err := c.Topics(within(t, time.Minute))
+	if err != nil || !slices.IsSorted(names) {
+		t.Errorf("got %v, %v", names, err)
+	}
+	for _, name := range made {
+		if !slices.Contains(names, name) {
+			t.Errorf("%s is not among %v", name, names)
+		}
 	}
 }
 
