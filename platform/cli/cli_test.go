@@ -3,16 +3,20 @@ package cli
 import (
 	"context"
 	"encoding/json"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/troupedev/troupe/platform/choreo"
 	"github.com/troupedev/troupe/platform/contract"
 	"github.com/troupedev/troupe/platform/kafka"
+	"github.com/troupedev/troupe/platform/runtime"
 )
 
 func TestCommandsThatNeedNoBroker(t *testing.T) {
@@ -106,6 +110,65 @@ func TestEverySettingThatIsWrongIsSaidAtOnce(t *testing.T) {
 	for line := range strings.Lines(complaint) {
 		if !strings.HasPrefix(line, "troupe: --") {
 			t.Errorf("got %s", line)
+		}
+	}
+}
+
+func TestWhatDoesNotFitIsSaidBesideTheOtherFaults(t *testing.T) {
+	status, _, complaint := call(t.Context(), map[string]string{"TROUPE_API": "nonsense", "TROUPE_DRAIN": "x", "TROUPE_CONCURRENCY": "0"}, "run", "--log-level", "loud")
+	want := `troupe: --drain (TROUPE_DRAIN): "x" is no duration, such as 5s or 500ms
+troupe: --log-level (TROUPE_LOG_LEVEL): "loud" is no level: debug, info, warn or error
+troupe: --api (TROUPE_API): "nonsense" is not of the form host:port
+troupe: --concurrency (TROUPE_CONCURRENCY): 0 is not from 1 to 10,000
+`
+	if status != 1 || complaint != want {
+		t.Errorf("got %d %s\nwant %s", status, complaint, want)
+	}
+}
+
+func TestDrainIsTheRuntimes(t *testing.T) {
+	c := config{}
+	if err := c.fill(nil); err != nil || c.Drain != runtime.DefaultDrain {
+		t.Errorf("the default is %v, the runtime's %v; %v", c.Drain, runtime.DefaultDrain, err)
+	}
+	for drain, fits := range map[time.Duration]bool{0: false, time.Millisecond: true, runtime.MaxDrain: true, runtime.MaxDrain + 1: false} {
+		c.Drain = drain
+		if err := c.validate(); (err == nil) != fits {
+			t.Errorf("%v: %v", drain, err)
+		}
+	}
+	for _, s := range choreo.Settings(platform(&config{})) {
+		if s.Variable == "TROUPE_DRAIN" && !strings.HasSuffix(s.Doc, "at most "+runtime.MaxDrain.String()) {
+			t.Errorf("the bound is %v, and not said: %s", runtime.MaxDrain, s.Doc)
+		}
+	}
+}
+
+// TestComposeWaitsUntilARunHasClosed: what is killed before has its work done again.
+func TestComposeWaitsUntilARunHasClosed(t *testing.T) {
+	text, err := os.ReadFile("../../compose.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := regexp.MustCompile(`stop_grace_period: (\S+)`).FindAllSubmatch(text, -1)
+	if len(found) == 0 {
+		t.Fatal("compose.yaml has no stop_grace_period")
+	}
+	longest := config{Drain: runtime.MaxDrain}
+	for _, f := range found {
+		if grace, err := time.ParseDuration(string(f[1])); err != nil || grace <= longest.closeTime() {
+			t.Errorf("stop_grace_period is %s, closing may take %v; %v", f[1], longest.closeTime(), err)
+		}
+	}
+}
+
+func TestDurationsInLogsAreText(t *testing.T) {
+	for format, want := range map[string]string{"json": `"again":"351ms","in":{"wait":"12µs"}`, "text": "again=351ms in.wait=12µs"} {
+		var out strings.Builder
+		log := (&config{LogFormat: format}).logger(&out)
+		log.Info("retry", "again", 351851970*time.Nanosecond, slog.Group("in", "wait", 12*time.Microsecond))
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("%s: got %s", format, out.String())
 		}
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/troupedev/troupe/platform/choreo"
+	"github.com/troupedev/troupe/platform/runtime"
 )
 
 // config are the settings of the process itself, each declared once: the
@@ -24,9 +25,9 @@ type config struct {
 	SMTP        string        `env:"TROUPE_SMTP" doc:"mail server, smtp://host:port; without one, an inbox in the process takes the mail, shown by the console"`
 	API         string        `env:"TROUPE_API" default:"127.0.0.1:8000" doc:"where the services' HTTP listens, with OpenAPI at /docs"`
 	Console     string        `env:"TROUPE_CONSOLE" default:"127.0.0.1:8080" doc:"where /livez, /readyz and the inbox listen"`
-	TopicPrefix string        `env:"TROUPE_TOPIC_PREFIX" doc:"put before the names of topics and consumer groups, so that installations can share a cluster"`
+	TopicPrefix string        `env:"TROUPE_TOPIC_PREFIX" doc:"put before the names of domain topics and consumer groups, so that installations can share a cluster; dead letter topics have it before the domain: dlq.payments.PREFIXorders"`
 	Concurrency int           `env:"TROUPE_CONCURRENCY" default:"64" doc:"handlers of one service that run at the same time"`
-	Drain       time.Duration `env:"TROUPE_DRAIN" default:"8s" doc:"how long requests and handlers may take to finish once the process is to end"`
+	Drain       time.Duration `env:"TROUPE_DRAIN" default:"6s" doc:"how long requests, and then handlers, may take to finish once the process is to end; at most 7s"`
 	Demo        float64       `env:"TROUPE_DEMO" default:"0" doc:"made-up requests a second to send to the API, to have something to look at"`
 	LogLevel    slog.Level    `env:"TROUPE_LOG_LEVEL" default:"info" doc:"debug, info, warn or error"`
 	LogFormat   string        `env:"TROUPE_LOG_FORMAT" default:"auto" doc:"text, json, or auto: text on a terminal, JSON otherwise"`
@@ -103,13 +104,45 @@ func (p *program) configure(cmd *cobra.Command) (*config, map[string]string, err
 			environ[s.Variable] = f.Value.String()
 		}
 	}
-	if err := platform(c).Configure(environ); err != nil {
-		return nil, nil, err
-	}
+	unfit := c.fill(environ)
 	for i, broker := range c.Brokers {
 		c.Brokers[i] = strings.TrimSpace(broker)
 	}
-	return c, environ, c.validate()
+	return c, environ, errors.Join(unfit, c.validate())
+}
+
+// fill reads the settings from environ. One that does not fit its type is said
+// in the error and has its default, so that the others can be judged too.
+func (c *config) fill(environ map[string]string) error {
+	var faults []error
+	fitting := map[string]string{}
+	for _, s := range choreo.Settings(platform(c)) {
+		value, set := environ[s.Variable]
+		if !set {
+			continue
+		}
+		if platform(&config{}).Configure(map[string]string{s.Variable: value}) != nil {
+			faults = append(faults, fmt.Errorf("--%s (%s): %q is no %s", flagOf(s.Variable), s.Variable, value, wanted(s.Type)))
+			continue
+		}
+		fitting[s.Variable] = value
+	}
+	return errors.Join(append(faults, platform(c).Configure(fitting))...)
+}
+
+// wanted says what a value of the type looks like.
+func wanted(goType string) string {
+	switch goType {
+	case "time.Duration":
+		return "duration, such as 5s or 500ms"
+	case "int":
+		return "whole number"
+	case "float64":
+		return "number"
+	case "slog.Level":
+		return "level: debug, info, warn or error"
+	}
+	return goType
 }
 
 // validate returns every fault, joined.
@@ -131,7 +164,7 @@ func (c *config) validate() error {
 		fault(err != nil, "TROUPE_BROKERS", "%q is not of the form host:port", broker)
 	}
 	fault(c.Concurrency < 1 || c.Concurrency > 10_000, "TROUPE_CONCURRENCY", "%d is not from 1 to 10,000", c.Concurrency)
-	fault(c.Drain <= 0 || c.Drain > 9*time.Second, "TROUPE_DRAIN", "%v is not from 1ms to 9s, which is when the broker gives partitions to somebody else", c.Drain)
+	fault(c.Drain < time.Millisecond || c.Drain > runtime.MaxDrain, "TROUPE_DRAIN", "%v is not from 1ms to %v: after that the broker gives partitions to somebody else", c.Drain, runtime.MaxDrain)
 	fault(c.Demo < 0 || c.Demo > 1000, "TROUPE_DEMO", "%v is not from 0 to 1,000", c.Demo)
 	fault(c.LogFormat != "auto" && c.LogFormat != "text" && c.LogFormat != "json", "TROUPE_LOG_FORMAT", "%q is neither text, json nor auto", c.LogFormat)
 	return errors.Join(faults...)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
@@ -21,27 +22,37 @@ import (
 const pingTimeout = 10 * time.Second
 
 // openData takes the data folder for this process. With a broker elsewhere
-// nothing is kept there, so a folder that cannot be written is no obstacle.
-func (r *run) openData(context.Context) error {
+// nothing is kept there, so a folder that another process has, or that cannot
+// be written, is no obstacle: other commands do not find this process by it.
+func (r *run) openData(ctx context.Context) error {
+	err := r.takeData(ctx)
+	if err != nil && len(r.config.Brokers) > 0 && ctx.Err() == nil {
+		r.log.Debug("other commands will not find this process by its data folder", "reason", err)
+		return nil
+	}
+	return err
+}
+
+func (r *run) takeData(ctx context.Context) error {
 	data := r.config.Data
 	err := os.MkdirAll(data, 0o700)
 	var file *os.File
 	if err == nil {
-		file, err = os.OpenFile(filepath.Join(data, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
+		file, err = os.OpenFile(lockPath(data), os.O_CREATE|os.O_RDWR, 0o600)
 	}
 	if err != nil {
-		if len(r.config.Brokers) > 0 {
-			r.log.Debug("the data folder cannot be written; other commands will not find this process by it", "error", err)
-			return nil
-		}
 		return fmt.Errorf("the data folder cannot be used (--data): %w", err)
 	}
-	taken, err := lock(file)
-	if err != nil {
-		return errors.Join(fmt.Errorf("the data folder cannot be locked: %w", err), file.Close())
+	taken, err := lock(ctx, file)
+	if err == nil && !taken {
+		err = fmt.Errorf("another troupe runs on the data folder %s; end it, or take another folder by --data", data)
+	} else if err != nil {
+		err = fmt.Errorf("the data folder cannot be locked (--data): %w", err)
+	} else if err = os.Remove(runningPath(data)); errors.Is(err, fs.ErrNotExist) { // of a run that was killed
+		err = nil
 	}
-	if !taken {
-		return errors.Join(fmt.Errorf("another troupe runs on the data folder %s; end it, or take another folder by --data", data), file.Close())
+	if err != nil {
+		return errors.Join(err, file.Close())
 	}
 	r.onClose("the data folder", func(context.Context) error { return file.Close() })
 	r.about.PID = os.Getpid()
@@ -116,7 +127,7 @@ func (r *run) openBroker(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	r.onClose("the producer", func(context.Context) error { return producer.Close() })
+	r.onClose("the producer", producer.Close)
 	r.client, r.producer = client, producer
 	r.about.Brokers, r.about.TopicPrefix, r.about.SMTP = brokers, r.config.TopicPrefix, r.smtpOf()
 	return nil
@@ -147,7 +158,7 @@ func (r *run) startServices(ctx context.Context) error {
 
 func (r *run) openConsole(context.Context) error {
 	handler := console.Handler(console.Options{
-		Waiting: r.state.waiting,
+		Waiting: r.unready,
 		Inbox:   r.inbox,
 		Links:   []console.Link{{Name: "API", URL: "http://" + reachable(r.config.API) + web.PathDocs, Doc: "The services' HTTP, to read and to try."}},
 	})
@@ -170,42 +181,50 @@ func (r *run) openAPI(context.Context) error {
 	if err != nil {
 		return err
 	}
-	r.onClose("the API", server.Shutdown)
+	r.onClose("the API", func(ctx context.Context) error {
+		ctx, cancel := context.WithTimeout(ctx, r.config.Drain) // handlers need time as well
+		defer cancel()
+		return server.Shutdown(ctx)
+	})
 	r.about.API = server.Addr()
 	return nil
 }
 
 // publish puts what a route emitted on the broker.
 func (r *run) publish(ctx context.Context, messages []choreo.Message) error {
-	records := make([]kafka.Record, len(messages))
-	for i, m := range messages {
-		records[i] = kafka.Record{
-			Topic: choreo.TopicName(r.config.TopicPrefix, m.Domain), Time: time.Now(),
-			Key: m.Key, Value: m.Value, Headers: m.Headers,
-		}
-	}
-	return r.producer.Produce(ctx, records...)
+	return r.producer.Produce(ctx, runtime.Records(r.config.TopicPrefix, messages)...)
 }
 
 // openRuntime lets the services hear. Closing it waits until what is in hand
 // is finished.
 func (r *run) openRuntime(context.Context) error {
 	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
+	ended := make(chan struct{})
 	go func() {
+		defer close(ended)
 		err := runtime.Run(ctx, r.topology, runtime.Options{
 			Client: r.client, Producer: r.producer, Services: r.services.Names(), Prefix: r.config.TopicPrefix,
 			Concurrency: r.config.Concurrency, Drain: r.config.Drain, Logger: r.log, Ready: r.state.start,
+			Health: &r.health,
 		})
 		if err != nil {
 			r.failed <- err
 		}
-		ended <- nil
 	}()
 	api := r.closers[len(r.closers)-1] // requests end first: what they emit may be heard here
-	r.closers = append(r.closers[:len(r.closers)-1], closer{"the runtime", func(context.Context) error {
+	r.closers = append(r.closers[:len(r.closers)-1], closer{"the runtime", func(ctx context.Context) error {
 		cancel()
-		return <-ended
+		select {
+		case <-ended:
+		case <-ctx.Done():
+			return errors.New("handlers are still at work; what they do is done again at the next start")
+		}
+		select {
+		case err := <-r.failed: // while it ended, or nobody has heard of it yet
+			return err
+		default:
+			return nil
+		}
 	}}, api)
 	return nil
 }

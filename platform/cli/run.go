@@ -14,6 +14,7 @@ import (
 	"github.com/troupedev/troupe/platform/choreo"
 	"github.com/troupedev/troupe/platform/console/inbox"
 	"github.com/troupedev/troupe/platform/kafka"
+	"github.com/troupedev/troupe/platform/runtime"
 )
 
 func (p *program) runCommand() *cobra.Command {
@@ -60,6 +61,7 @@ type run struct {
 	inbox    *inbox.Inbox // nil: mail goes elsewhere
 	client   *kafka.Client
 	producer *kafka.Producer
+	health   runtime.Health
 	about    running
 }
 
@@ -116,18 +118,25 @@ func (r *run) run(ctx context.Context) (err error) {
 	}
 }
 
+// closingMargin is what closing may take besides requests and handlers:
+// commits, leaving groups, and what is queued for the broker.
+const closingMargin = 5 * time.Second
+
+// closeTime is how long closing everything may take.
+func (c *config) closeTime() time.Duration { return 2*c.Drain + closingMargin }
+
 // close closes what was opened, the last first, so that requests end before
-// handlers, and both before the producer.
+// handlers, and both before the producer. What is still open at the one
+// deadline for all is broken off.
 func (r *run) close() error {
 	r.state.end()
+	ctx, cancel := context.WithTimeout(context.Background(), r.config.closeTime())
+	defer cancel()
 	var faults []error
 	for _, c := range slices.Backward(r.closers) {
-		// The runtime is given its drain time, and a little to commit and leave.
-		ctx, cancel := context.WithTimeout(context.Background(), r.config.Drain+5*time.Second)
 		if err := c.close(ctx); err != nil {
 			faults = append(faults, fmt.Errorf("closing %s: %w", c.what, err))
 		}
-		cancel()
 	}
 	return errors.Join(faults...)
 }

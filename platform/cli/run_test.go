@@ -3,15 +3,25 @@ package cli
 import (
 	"context"
 	"errors"
+	"io"
 	"io/fs"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
 	"strings"
+	"sync"
+	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
-	"io"
+	"github.com/troupedev/troupe/platform/choreo"
+	"github.com/troupedev/troupe/platform/event"
+	"github.com/troupedev/troupe/platform/kafka"
+	"github.com/troupedev/troupe/platform/kafka/embedded"
+	"github.com/troupedev/troupe/platform/runtime"
+	"github.com/troupedev/troupe/platform/web"
 )
 
 // patience is how long a test waits for what has to come.
@@ -71,8 +81,9 @@ func TestSendAndTail(t *testing.T) {
 	if status, _, complaint := call(ctx, nil, "send", "Told", "--data", data, "--json", "-"); status != 0 {
 		t.Errorf("send from standard input: %s", complaint)
 	}
-	if status, _, complaint := call(ctx, nil, "tail", "nothing", "--data", data); status != 1 || !strings.Contains(complaint, "nothing") {
-		t.Errorf("tail of a topic that is not there: %d %s", status, complaint)
+	status, _, complaint = call(ctx, nil, "tail", "nothing", "--data", data)
+	if want := "troupe: there is no topic \"nothing\"; there are dlq.teller.shop, shop\n"; status != 1 || complaint != want {
+		t.Errorf("tail of a topic that is not there: %d %s\nwant %s", status, complaint, want)
 	}
 }
 
@@ -101,31 +112,191 @@ func TestDemoSendsRequests(t *testing.T) {
 	}
 }
 
-func TestOneServiceAlone(t *testing.T) {
+func TestServicesInProcessesOfTheirOwnShareABrokerAndAFolder(t *testing.T) {
+	broker := start(t, t.TempDir())
 	data := t.TempDir()
-	broker := start(t, data)
-	other := t.TempDir()
-	ctx, cancel := context.WithCancel(t.Context())
-	ended := make(chan int, 1)
-	go func() {
-		status, _, complaint := call(ctx, nil, "run", "teller", "--brokers", broker.Brokers[0], "--data", other, "--api", "127.0.0.1:0", "--console", "127.0.0.1:0")
-		if status != 0 {
-			t.Error(complaint)
+	launched := func(service string) *started {
+		return launch(t, shop(), service, "--brokers", broker.Brokers[0], "--data", data)
+	}
+	first := launched("seller")
+	was, err := findRunning(data)
+	if err != nil {
+		t.Fatalf("%v: %s", err, first.log)
+	}
+	second := launched("teller")
+	if !strings.HasPrefix(second.banner, "troupe runs teller\n") {
+		t.Fatalf("ended with %d: %s", second.stop(), second.log)
+	}
+	if is, err := findRunning(data); err != nil || is.Console != was.Console || is.API != was.API {
+		t.Errorf("running.json is of the second: %+v, %v", is, err)
+	}
+	if status := second.stop(); status != 0 {
+		t.Errorf("the second ended with %d: %s", status, second.log)
+	}
+	if _, err := findRunning(data); err != nil {
+		t.Errorf("the second took the first's running.json: %v", err)
+	}
+}
+
+func TestTopicPrefix(t *testing.T) {
+	data := t.TempDir()
+	s := start(t, data, "--topic-prefix", "eu-")
+	id := s.post(t, `{"who":"Ada"}`)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	for _, topic := range []string{"shop", "eu-shop"} {
+		status, out, complaint := call(ctx, nil, "tail", topic, "--data", data, "--from", "start", "-n", "2", "--json")
+		if status != 0 || strings.Count(out, `"topic":"eu-shop"`) != 2 || strings.Count(out, `"key":"`+id+`"`) != 2 {
+			t.Errorf("tail %s: %d %s %s", topic, status, out, complaint)
 		}
-		ended <- status
+	}
+}
+
+// TestRequestInHandIsAnsweredAndHeard: once the process is to end, a request in
+// hand is answered, and services hear until it is.
+func TestRequestInHandIsAnsweredAndHeard(t *testing.T) {
+	entered, leave := make(chan struct{}), make(chan struct{})
+	hold := func(ctx context.Context, in *sale) (receipt, choreo.Events, error) {
+		close(entered)
+		<-leave
+		id := event.From(ctx).ID
+		return receipt{id}, choreo.Emit(sold{id, in.Body.Who}), nil
+	}
+	topology := shop()
+	topology[0].Routes = []choreo.Route{web.Post("/sales", hold, choreo.Emits(sold{}))}
+	broker := start(t, t.TempDir())
+	data := t.TempDir()
+	s := launch(t, topology, "--brokers", broker.Brokers[0], "--data", data, "--topic-prefix", "held-")
+	found, err := findRunning(data)
+	if err != nil {
+		t.Fatalf("%v: %s", err, s.log)
+	}
+	s.running = *found
+	var request sync.WaitGroup
+	request.Go(func() { s.post(t, `{"who":"Ada"}`) })
+	<-entered
+	s.end()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	for answers := true; answers && ctx.Err() == nil; { // until the API takes no more requests
+		conn, err := net.Dial("tcp", s.API)
+		if answers = err == nil; answers {
+			_ = conn.Close()
+		}
+	}
+	where := []string{"--brokers", broker.Brokers[0], "--topic-prefix", "held-"}
+	if status, _, complaint := call(ctx, nil, append([]string{"send", "Sold", "--json", `{"id":"late"}`}, where...)...); status != 0 {
+		t.Errorf("send: %s", complaint)
+	}
+	status, out, complaint := call(ctx, nil, append([]string{"tail", "shop", "--from", "start", "-n", "2"}, where...)...)
+	if status != 0 || !strings.Contains(out, "shop.Told/v1 key=late") {
+		t.Errorf("nobody hears any more: %d %s %s", status, out, complaint)
+	}
+	close(leave)
+	request.Wait()
+	if status := s.stop(); status != 0 {
+		t.Errorf("ended with %d: %s", status, s.log)
+	}
+}
+
+func TestRequestsWaitUntilServicesHear(t *testing.T) {
+	r := &run{program: &program{}, config: &config{API: "127.0.0.1:0", Drain: time.Second}, log: slog.New(slog.DiscardHandler), state: newState(), services: shop()}
+	if err := r.openAPI(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		http.DefaultClient.CloseIdleConnections()
+		if err := r.close(); err != nil {
+			t.Error(err)
+		}
 	}()
-	deadline, stop := context.WithTimeout(t.Context(), patience)
-	defer stop()
-	for deadline.Err() == nil { // it joins the group that the other process is in already
-		if status, _, _ := call(deadline, nil, "health", "--data", other); status == 0 {
-			break
+	ask := func(want int) {
+		t.Helper()
+		answer, err := http.Get("http://" + r.about.API + web.PathOpenAPI + ".json")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer answer.Body.Close()
+		if answer.StatusCode != want {
+			t.Errorf("got %s, want %d", answer.Status, want)
 		}
 	}
-	if deadline.Err() != nil {
-		t.Error("it is not ready")
+	ask(http.StatusServiceUnavailable)
+	r.state.start()
+	ask(http.StatusOK)
+}
+
+func TestRuntimeThatFails(t *testing.T) {
+	broker, err := embedded.Start(embedded.Config{Listen: "127.0.0.1:0"})
+	if err != nil {
+		t.Fatal(err)
 	}
-	cancel()
-	<-ended
+	defer broker.Close()
+	client, err := kafka.New(kafka.Config{Brokers: []string{broker.Addr()}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	if err := client.Provision(t.Context(), []kafka.TopicConfig{{Name: "shop", Partitions: 1}}); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	status, _, complaint := call(ctx, nil, "run", "--brokers", broker.Addr(), "--data", t.TempDir(), "--api", "127.0.0.1:0", "--console", "127.0.0.1:0")
+	if status != 1 || !strings.HasPrefix(complaint, "troupe: topics: topic shop has 1 partitions, domain.yaml says 2") {
+		t.Errorf("got %d %s", status, complaint)
+	}
+}
+
+func TestClosingHasOneDeadline(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := &run{config: &config{Drain: time.Second}, state: newState()}
+		slow := func(ctx context.Context) error {
+			<-ctx.Done()
+			return ctx.Err()
+		}
+		closed := false
+		r.onClose("the first", func(context.Context) error { closed = true; return nil })
+		r.onClose("the second", slow)
+		r.onClose("the third", slow)
+		began := time.Now()
+		err := r.close()
+		if took := time.Since(began); took != r.config.closeTime() || !closed {
+			t.Errorf("took %v, want %v; closed the first: %t", took, r.config.closeTime(), closed)
+		}
+		if err == nil || !strings.Contains(err.Error(), "closing the third") || !strings.Contains(err.Error(), "closing the second") {
+			t.Errorf("got %v", err)
+		}
+	})
+}
+
+func TestBrokerThatGoesAway(t *testing.T) {
+	broker, err := embedded.Start(embedded.Config{Listen: "127.0.0.1:0"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	data := t.TempDir()
+	s := launch(t, shop(), "--brokers", broker.Addr(), "--data", data)
+	if status, out, complaint := call(t.Context(), nil, "health", "--data", data); status != 0 {
+		t.Fatalf("health: %d %s %s; %s", status, out, complaint, s.log)
+	}
+	if err := broker.Close(); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	complaint := ""
+	for status := 0; status == 0 && ctx.Err() == nil; {
+		status, _, complaint = call(ctx, nil, "health", "--data", data)
+	}
+	if want := "troupe: not ready: Kafka cannot be reached"; !strings.HasPrefix(complaint, want) {
+		t.Errorf("health: %s\nwant %s", complaint, want)
+	}
+	began := time.Now()
+	c := config{Drain: runtime.DefaultDrain}
+	if status := s.stop(); status != 0 || time.Since(began) > c.closeTime() {
+		t.Errorf("ended with %d after %v: %s", status, time.Since(began), s.log)
+	}
 }
 
 func TestRunThatCannotStart(t *testing.T) {
@@ -149,8 +320,8 @@ func TestRunThatCannotStart(t *testing.T) {
 		{"another runs on the data folder", nil, append(free, "--data", running), "troupe: another troupe runs on the data folder"},
 		{"no broker answers", nil, append(free, "--brokers", "127.0.0.1:1"), "troupe: cannot reach Kafka at 127.0.0.1:1"},
 		{"a broker that is no address", nil, append(free, "--brokers", "kafka"), "troupe: --brokers (TROUPE_BROKERS): \"kafka\" is not of the form host:port\n"},
-		{"a flag that does not fit", nil, append(free, "--drain", "soon"), "troupe: TROUPE_DRAIN does not fit time.Duration"},
-		{"a variable that does not fit", map[string]string{"TROUPE_DEMO": "many"}, free, "troupe: TROUPE_DEMO does not fit float64"},
+		{"a flag that does not fit", nil, append(free, "--drain", "soon"), "troupe: --drain (TROUPE_DRAIN): \"soon\" is no duration, such as 5s or 500ms\n"},
+		{"a variable that does not fit", map[string]string{"TROUPE_DEMO": "many"}, free, "troupe: --demo (TROUPE_DEMO): \"many\" is no number\n"},
 		{"a service's variable that does not fit", map[string]string{"TELLER_WAIT": "long"}, free, "troupe: teller: TELLER_WAIT does not fit time.Duration"},
 		{"a service that refuses to start", map[string]string{"TELLER_WAIT": "1h"}, free, "troupe: teller: TELLER_WAIT: nobody waits so long\n"},
 		{"an unknown service", nil, append(free, "buyer"), "troupe: there is no service \"buyer\"; there are [seller teller]\n"},
@@ -173,9 +344,10 @@ func TestRunThatCannotStart(t *testing.T) {
 	}
 }
 
+// TestStaleFileOfAnEndedRun: its process id may be anybody's by now.
 func TestStaleFileOfAnEndedRun(t *testing.T) {
 	data := t.TempDir()
-	gone := running{PID: 1 << 30, Brokers: []string{"127.0.0.1:1"}}
+	gone := running{PID: os.Getpid(), Brokers: []string{"127.0.0.1:1"}}
 	if err := gone.write(data); err != nil {
 		t.Fatal(err)
 	}
@@ -183,7 +355,41 @@ func TestStaleFileOfAnEndedRun(t *testing.T) {
 	if status != 1 || !strings.Contains(complaint, "no troupe runs here") || !strings.Contains(complaint, "which has ended") {
 		t.Errorf("got %d %s", status, complaint)
 	}
-	if s := start(t, data); s.PID != os.Getpid() {
-		t.Errorf("a new run left the file of %d", s.PID)
+	r := &run{config: &config{Data: data}}
+	if err := r.openData(t.Context()); err != nil {
+		t.Fatal(err)
 	}
+	if _, err := findRunning(data); err == nil || !strings.Contains(err.Error(), "there is no") {
+		t.Errorf("a run that starts left the file: %v", err)
+	}
+	if err := r.closers[0].close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if locked(data) {
+		t.Error("the lock is held on")
+	}
+}
+
+func TestLockThatSomebodyLooksAt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		data := t.TempDir()
+		look, err := os.Create(lockPath(data))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if free, err := tryLock(look, syscall.LOCK_SH); !free {
+			t.Fatal(err)
+		}
+		time.AfterFunc(lockPause, func() { _ = look.Close() })
+		r := &run{config: &config{Data: data}}
+		if err := r.openData(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if !locked(data) {
+			t.Error("the lock is free")
+		}
+		if err := r.closers[0].close(t.Context()); err != nil {
+			t.Error(err)
+		}
+	})
 }

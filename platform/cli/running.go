@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"time"
 )
 
@@ -56,23 +55,10 @@ func findRunning(data string) (*running, error) {
 	if err := json.Unmarshal(text, &r); err != nil {
 		return nil, fmt.Errorf("%s cannot be read (%w): %s", path, err, nobodyRuns)
 	}
-	if !alive(r.PID) {
+	if !locked(data) {
 		return nil, fmt.Errorf("no troupe runs here (%s is of process %d, which has ended): %s", path, r.PID, nobodyRuns)
 	}
 	return &r, nil
-}
-
-// alive reports whether there is a process with the id given.
-func alive(pid int) bool {
-	if pid <= 0 {
-		return false
-	}
-	process, err := os.FindProcess(pid)
-	if err != nil {
-		return false
-	}
-	err = process.Signal(syscall.Signal(0))
-	return err == nil || errors.Is(err, fs.ErrPermission) // somebody else's lives too
 }
 
 // where finds the brokers, and the prefix of their topics: those of --brokers,

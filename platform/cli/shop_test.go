@@ -1,13 +1,11 @@
 package cli
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/smtp"
 	"net/url"
@@ -134,24 +132,39 @@ type started struct {
 	running
 	banner string
 	log    *bytes.Buffer // to be read after stop
+	end    func()        // as a signal would
 	stop   func() (status int)
 }
 
 // start runs the shop on an embedded broker until the test ends.
 func start(t *testing.T, data string, args ...string) *started {
 	t.Helper()
+	s := launch(t, shop(), append([]string{"--data", data, "--embedded", "127.0.0.1:0"}, args...)...)
+	found, err := findRunning(data)
+	if err != nil {
+		t.Fatalf("%v; it ended with %d and said %s", err, s.stop(), s.log)
+	}
+	s.running = *found
+	return s
+}
+
+// launch runs a topology until the test ends, and returns once it is ready or
+// has ended.
+func launch(t *testing.T, topology choreo.Topology, args ...string) *started {
+	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
-	reader, writer := io.Pipe()
-	log := &bytes.Buffer{}
-	p := &program{topology: shop(), demo: sales, environ: map[string]string{}, out: writer, err: log}
+	banner, log := make(firstWrite, 1), &bytes.Buffer{}
+	p := &program{topology: topology, demo: sales, environ: map[string]string{}, out: banner, err: log}
 	ended := make(chan int, 1)
 	go func() {
-		status := p.main(ctx, append([]string{"run", "--data", data, "--embedded", "127.0.0.1:0", "--api", "127.0.0.1:0", "--console", "127.0.0.1:0"}, args...))
-		_ = writer.Close()
-		ended <- status
+		ended <- p.main(ctx, append([]string{"run", "--api", "127.0.0.1:0", "--console", "127.0.0.1:0"}, args...))
 	}()
-	s := &started{log: log}
+	s := &started{log: log, end: cancel}
 	status := -1
+	select {
+	case s.banner = <-banner:
+	case status = <-ended:
+	}
 	s.stop = func() int {
 		if status < 0 {
 			cancel()
@@ -163,18 +176,18 @@ func start(t *testing.T, data string, args ...string) *started {
 		s.stop()
 		http.DefaultClient.CloseIdleConnections()
 	})
-	lines := bufio.NewScanner(reader)
-	for lines.Scan() && !strings.HasPrefix(lines.Text(), "  curl ") { // the banner's last line but one
-		s.banner += lines.Text() + "\n"
-	}
-	s.banner += lines.Text() + "\n"
-	go func() { _, _ = io.Copy(io.Discard, reader) }()
-	found, err := findRunning(data)
-	if err != nil {
-		t.Fatalf("%v; it ended with %d and said %s", err, s.stop(), log)
-	}
-	s.running = *found
 	return s
+}
+
+// firstWrite takes what is written first, and drops the rest.
+type firstWrite chan string
+
+func (f firstWrite) Write(text []byte) (int, error) {
+	select {
+	case f <- string(text):
+	default:
+	}
+	return len(text), nil
 }
 
 // post sends a sale, and returns its id.

@@ -1,6 +1,10 @@
 package cli
 
-import "sync"
+import (
+	"fmt"
+	"strings"
+	"sync"
+)
 
 // state is how far a process has come.
 type state struct {
@@ -41,4 +45,17 @@ func (s *state) waiting() []string {
 		return []string{"services are starting and joining their consumer groups"}
 	}
 	return nil
+}
+
+// unready says what keeps the process from its work: that it starts or ends, a
+// broker that is away, and partitions that cannot be read.
+func (r *run) unready() []string {
+	out := r.state.waiting()
+	if !r.client.Reachable() {
+		out = append(out, "Kafka cannot be reached at "+strings.Join(r.about.Brokers, ", "))
+	}
+	for _, s := range r.health.Stuck() {
+		out = append(out, fmt.Sprintf("%s cannot read partition %d of %s: %v", s.Service, s.Partition.Partition, s.Partition.Topic, s.Err))
+	}
+	return out
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"sync"
 
 	"github.com/spf13/cobra"
@@ -92,13 +94,18 @@ func (c *config) tail(ctx context.Context, topic string, fromStart bool, count i
 func findTopic(ctx context.Context, client *kafka.Client, prefix, name string, fromStart bool) (topic string, at []int64, err error) {
 	ctx, cancel := context.WithTimeout(ctx, sendTimeout)
 	defer cancel()
-	starts, ends, err := client.Ends(ctx, choreo.TopicName(prefix, name))
-	topic = choreo.TopicName(prefix, name)
-	if err != nil && prefix != "" {
-		if s, e, plain := client.Ends(ctx, name); plain == nil {
-			topic, starts, ends, err = name, s, e, nil
-		}
+	topics, err := client.Topics(ctx)
+	if err != nil {
+		return "", nil, err
 	}
+	topic = choreo.TopicName(prefix, name)
+	if !slices.Contains(topics, topic) {
+		topic = name
+	}
+	if !slices.Contains(topics, topic) {
+		return "", nil, noTopic(name, topics)
+	}
+	starts, ends, err := client.Ends(ctx, topic)
 	if err != nil {
 		return "", nil, err
 	}
@@ -106,6 +113,15 @@ func findTopic(ctx context.Context, client *kafka.Client, prefix, name string, f
 		return topic, starts, nil
 	}
 	return topic, ends, nil
+}
+
+// noTopic names the topics there are, but for the brokers' own.
+func noTopic(name string, topics []string) error {
+	topics = slices.DeleteFunc(slices.Clone(topics), func(topic string) bool { return strings.HasPrefix(topic, "__") })
+	if len(topics) == 0 {
+		return fmt.Errorf("there is no topic %q, nor any other; `troupe run` makes the topics", name)
+	}
+	return fmt.Errorf("there is no topic %q; there are %s", name, strings.Join(topics, ", "))
 }
 
 // read sends the records of one partition to out, until ctx ends.

@@ -18,15 +18,16 @@ import (
 
 // Paths that tools rely on.
 const (
-	PathLive  = "/livez"  // 200 while the process can work at all
-	PathReady = "/readyz" // 200 once everything runs, 503 before and while ending
+	PathLive  = "/livez"  // 200 while the process answers at all
+	PathReady = "/readyz" // 200 while everything works, 503 while starting, ending or hindered
 	PathMail  = "/email"
 )
 
 // Options are what the console shows.
 type Options struct {
-	// Waiting returns what the process waits for until it is ready, in a few
-	// words each; empty: it is ready. Required; called from many goroutines.
+	// Waiting returns what keeps the process from its work, in a few words
+	// each: what it waits for, and what is broken around it; empty: it is
+	// ready. Required; called from many goroutines.
 	Waiting func() []string
 	// Inbox is the in-process inbox; nil: mail goes elsewhere.
 	Inbox *inbox.Inbox
