@@ -50,14 +50,9 @@ func (m *member) Assigned(s *kafka.Session, partitions []kafka.Assignment) {
 	m.first.Do(m.joined)
 }
 
-const (
-	// groupDrain is what the group, with its default times, waits for
-	// partitions to be given back.
-	groupDrain = 8 * time.Second
-	// lastCommit is the part of it that is kept for committing what handlers
-	// have done.
-	lastCommit = time.Second
-)
+// lastCommit is the part of the time before a partition goes that is kept for
+// committing what handlers have done.
+const lastCommit = time.Second
 
 // Revoked implements [kafka.GroupHandler].
 func (m *member) Revoked(ctx context.Context, s *kafka.Session, _ []kafka.TopicPartition) {

@@ -14,10 +14,10 @@ import (
 
 // Drain times.
 const (
-	// MaxDrain is the longest that [Options.Drain] can be: what the group waits
-	// for a member that gives its partitions back, less the time for the last
-	// commit.
-	MaxDrain = groupDrain - lastCommit
+	// MaxDrain is the longest that [Options.Drain] can be: what a group waits
+	// by default for partitions to be given back, [kafka.GroupConfig.DrainTime],
+	// less a second for the last commit.
+	MaxDrain = 7 * time.Second
 	// DefaultDrain is the default of [Options.Drain].
 	DefaultDrain = 6 * time.Second
 )

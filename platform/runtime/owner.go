@@ -299,7 +299,7 @@ func (o *owner) readFinished() {
 			replaced = true
 			r.shorten = true
 			o.log.Error("the broker refuses a dead letter for its size: it is shortened", "error", f.err)
-		default:
+		case o.work.Err() == nil: // otherwise it was given back
 			o.log.Warn("producing failed, trying again", "error", f.err)
 		}
 		o.in.finished = append(o.in.finished, finished{f.work, f.err == nil, replaced})
@@ -424,6 +424,8 @@ func (o *owner) logAttempt(a *attemptNews) {
 	switch {
 	case r.Expired:
 		log.Info("event not handled: its time is over", "expiry", w.Envelope.Expiry)
+	case r.Outcome == TryAgain && o.work.Err() != nil:
+		log.Info("attempt cut short: the partition goes to somebody else", "error", r.Err)
 	case r.Outcome == TryAgain:
 		log.Warn("attempt failed", "error", r.Err, "again", r.Wait)
 	default:
