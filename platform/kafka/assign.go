@@ -5,12 +5,13 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 // plan is the leader's task: to say who of the group gets which partition.
-func (m *member) plan(ctx context.Context, r *round, members []kmsg.JoinGroupResponseMember) ([]kmsg.SyncGroupRequestGroupAssignment, error) {
+func (m *member) plan(ctx context.Context, g *generation, members []kmsg.JoinGroupResponseMember) ([]kmsg.SyncGroupRequestGroupAssignment, error) {
 	subscriptions := make(map[string][]string, len(members))
 	subscribed := make(map[string]bool)
 	for i := range members {
@@ -23,18 +24,36 @@ func (m *member) plan(ctx context.Context, r *round, members []kmsg.JoinGroupRes
 			subscribed[topic] = true
 		}
 	}
-	r.topics = slices.Sorted(maps.Keys(subscribed))
+	g.topics = slices.Sorted(maps.Keys(subscribed))
 	var err error
-	if r.partitions, err = m.c.partitionCounts(ctx, r.topics); err != nil {
+	if g.partitions, err = m.look(ctx, g.topics); err != nil {
 		return nil, err
 	}
 	var plan []kmsg.SyncGroupRequestGroupAssignment
-	for id, tps := range roundRobin(subscriptions, r.partitions) {
+	for id, tps := range roundRobin(subscriptions, g.partitions) {
 		entry := kmsg.NewSyncGroupRequestGroupAssignment()
 		entry.MemberID, entry.MemberAssignment = id, writeAssignment(tps)
 		plan = append(plan, entry)
 	}
 	return plan, nil
+}
+
+// secondLook is when a leader asks again for topics that it was not told of.
+const secondLook = 500 * time.Millisecond
+
+// look is how many partitions topics have. One that is not there is asked for
+// again: a broker that has just started may not know all topics yet.
+func (m *member) look(ctx context.Context, topics []string) (map[string]int32, error) {
+	counts, err := m.c.partitionCounts(ctx, topics)
+	if err != nil || len(counts) == len(topics) {
+		return counts, err
+	}
+	select {
+	case <-time.After(secondLook):
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+	return m.c.partitionCounts(ctx, topics)
 }
 
 // roundRobin deals the partitions of all topics out like cards, in order, to

@@ -8,10 +8,10 @@ import (
 	"log/slog"
 	"net"
 	"strings"
-	"sync"
 	"time"
 
 	kgo "github.com/segmentio/kafka-go"
+	"github.com/troupedev/troupe/platform/kafka/internal/openconns"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
@@ -84,7 +84,7 @@ type Client struct {
 	addr      net.Addr
 	transport *kgo.Transport
 	format    *kmsg.RequestFormatter
-	conns     conns
+	conns     openconns.Set
 	reach     reach
 	log       *slog.Logger
 	stop      context.CancelFunc
@@ -101,12 +101,11 @@ func New(cfg Config) (*Client, error) {
 		cfg:    cfg,
 		addr:   kgo.TCP(cfg.Brokers...),
 		format: kmsg.NewRequestFormatter(kmsg.FormatterClientID(cfg.ClientID)),
-		conns:  conns{open: make(map[net.Conn]struct{})},
 		log:    cfg.Logger,
 		stop:   stop,
 	}
 	c.transport = &kgo.Transport{
-		Dial:        c.conns.dial(&net.Dialer{Timeout: cfg.DialTimeout}),
+		Dial:        c.dial,
 		DialTimeout: cfg.DialTimeout,
 		MetadataTTL: cfg.MetadataAge,
 		ClientID:    cfg.ClientID,
@@ -129,59 +128,26 @@ func (c *Client) Ping(ctx context.Context) error {
 	return nil
 }
 
+// Reachable tells whether some broker answers, as far as the requests of late
+// show: it makes none itself. Groups that are joined notice within some
+// heartbeats that no broker answers, and as soon that one does again.
+func (c *Client) Reachable() bool { return c.reach.is() }
+
 // Close ends all connections. Producers, readers and memberships are to be
 // closed before; what they still have in hand fails.
 func (c *Client) Close() error {
 	c.stop()
-	c.conns.closeAll()
+	c.conns.Close()
 	c.transport.CloseIdleConnections()
 	return nil
 }
 
-// conns remembers the open connections, because kafka-go's transport ends a
-// connection only once it is idle, which after a cancelled request takes as
-// long as the request might have.
-type conns struct {
-	mu     sync.Mutex
-	open   map[net.Conn]struct{}
-	closed bool
-}
-
-func (cs *conns) dial(d *net.Dialer) func(context.Context, string, string) (net.Conn, error) {
-	return func(ctx context.Context, network, addr string) (net.Conn, error) {
-		nc, err := d.DialContext(ctx, network, addr)
-		if err != nil {
-			return nil, err
-		}
-		cs.mu.Lock()
-		defer cs.mu.Unlock()
-		if cs.closed {
-			nc.Close()
-			return nil, ErrClosed
-		}
-		cs.open[nc] = struct{}{}
-		return &conn{Conn: nc, from: cs}, nil
+// dial opens a connection that Close ends.
+func (c *Client) dial(ctx context.Context, network, addr string) (net.Conn, error) {
+	dialer := net.Dialer{Timeout: c.cfg.DialTimeout}
+	nc, err := dialer.DialContext(ctx, network, addr)
+	if err != nil {
+		return nil, err
 	}
-}
-
-func (cs *conns) closeAll() {
-	cs.mu.Lock()
-	defer cs.mu.Unlock()
-	cs.closed = true
-	for nc := range cs.open {
-		nc.Close()
-	}
-	clear(cs.open)
-}
-
-type conn struct {
-	net.Conn
-	from *conns
-}
-
-func (c *conn) Close() error {
-	c.from.mu.Lock()
-	delete(c.from.open, c.Conn)
-	c.from.mu.Unlock()
-	return c.Conn.Close()
+	return c.conns.Add(nc)
 }

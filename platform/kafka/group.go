@@ -150,14 +150,14 @@ func (c *Client) Join(ctx context.Context, cfg GroupConfig, h GroupHandler) erro
 	m := &member{c: c, cfg: cfg, handler: h, outage: outage{c: c, what: "group " + cfg.ID}}
 	defer m.leave(ctx)
 	for ctx.Err() == nil {
-		round, err := m.join(ctx)
+		g, err := m.join(ctx)
 		switch {
 		case ctx.Err() != nil:
 			return nil
 		case err != nil:
 			return fmt.Errorf("joining group %s: %w", cfg.ID, err)
 		}
-		if err := m.take(ctx, round); err != nil {
+		if err := m.hold(ctx, g); err != nil {
 			return fmt.Errorf("group %s: %w", cfg.ID, err)
 		}
 	}
@@ -180,8 +180,8 @@ const (
 	balancer     = "roundrobin"
 )
 
-// round is one generation, as this member joined it.
-type round struct {
+// generation is one generation of the group, as this member joined it.
+type generation struct {
 	session    *Session
 	leader     bool
 	owned      []TopicPartition
@@ -190,13 +190,13 @@ type round struct {
 }
 
 // join joins until it is in a generation, ctx ends, or it never will be.
-func (m *member) join(ctx context.Context) (*round, error) {
+func (m *member) join(ctx context.Context) (*generation, error) {
 	var wait backoff
 	for {
-		r, err := m.joinOnce(ctx)
+		g, err := m.joinOnce(ctx)
 		if err == nil {
 			m.outage.work()
-			return r, nil
+			return g, nil
 		}
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
@@ -220,23 +220,23 @@ func (m *member) join(ctx context.Context) (*round, error) {
 	}
 }
 
-func (m *member) joinOnce(ctx context.Context) (*round, error) {
+func (m *member) joinOnce(ctx context.Context) (*generation, error) {
 	joined, err := m.joinGroup(ctx)
 	if err != nil {
 		return nil, err
 	}
-	r := &round{
+	g := &generation{
 		session: &Session{c: m.c, group: m.cfg.ID, member: m.id, generation: joined.Generation},
 		leader:  joined.LeaderID == m.id,
 	}
 	var plan []kmsg.SyncGroupRequestGroupAssignment
-	if r.leader {
-		if plan, err = m.plan(ctx, r, joined.Members); err != nil {
+	if g.leader {
+		if plan, err = m.plan(ctx, g, joined.Members); err != nil {
 			return nil, err
 		}
 	}
-	r.owned, err = m.syncGroup(ctx, r.session, plan)
-	return r, err
+	g.owned, err = m.syncGroup(ctx, g.session, plan)
+	return g, err
 }
 
 func (m *member) joinGroup(ctx context.Context) (*kmsg.JoinGroupResponse, error) {
@@ -280,41 +280,42 @@ func (m *member) syncGroup(ctx context.Context, s *Session, plan []kmsg.SyncGrou
 	return readAssignment(resp.MemberAssignment)
 }
 
-// take holds a generation from its assignment to its end. The error is one
+// hold holds a generation from its assignment to its end. The error is one
 // that ends the membership for good.
-func (m *member) take(ctx context.Context, r *round) error {
-	pulse := m.startPulse(r)
-	defer pulse.stop()
-	assignments, err := m.assignments(ctx, pulse, r)
+func (m *member) hold(ctx context.Context, g *generation) error {
+	beats := m.startHeartbeats(g)
+	defer beats.stop()
+	assignments, err := m.assignments(ctx, beats, g)
 	if err != nil {
-		return m.untaken(ctx, pulse, err)
+		return m.endedEarly(ctx, beats, err)
 	}
-	m.handler.Assigned(r.session, assignments)
+	m.handler.Assigned(g.session, assignments)
 	select {
 	case <-ctx.Done():
-	case <-pulse.rebalance:
-	case <-pulse.lost.Done():
-		m.handler.Lost(r.owned)
-		return m.afterLoss(pulse)
+	case <-beats.rebalance:
+	case <-beats.lost.Done():
+		m.handler.Lost(g.owned)
+		return m.afterLoss(beats)
 	}
-	// The pulse goes on: a member that is silent while it drains is put out.
-	drain, cancel := context.WithTimeout(pulse.lost, m.cfg.DrainTime())
+	// The heartbeats go on: a member that is silent while it drains is put out.
+	drain, cancel := context.WithTimeout(beats.lost, m.cfg.DrainTime())
 	defer cancel()
-	m.handler.Revoked(drain, r.session, r.owned)
-	if pulse.lost.Err() != nil {
-		return m.afterLoss(pulse)
+	m.handler.Revoked(drain, g.session, g.owned)
+	if beats.lost.Err() != nil {
+		return m.afterLoss(beats)
 	}
 	return nil
 }
 
-// untaken is the end of a generation that ended before it was handed over.
-func (m *member) untaken(ctx context.Context, p *pulse, err error) error {
+// endedEarly draws the consequence of a generation that ended before its
+// partitions were handed over.
+func (m *member) endedEarly(ctx context.Context, h *heartbeats, err error) error {
 	switch {
 	case ctx.Err() != nil:
 		return nil
-	case p.lost.Err() != nil:
-		return m.afterLoss(p)
-	case p.rebalancing():
+	case h.lost.Err() != nil:
+		return m.afterLoss(h)
+	case h.rebalancing():
 		return nil
 	default:
 		return err
@@ -322,8 +323,8 @@ func (m *member) untaken(ctx context.Context, p *pulse, err error) error {
 }
 
 // afterLoss draws the consequence of how the membership was lost.
-func (m *member) afterLoss(p *pulse) error {
-	cause := context.Cause(p.lost)
+func (m *member) afterLoss(h *heartbeats) error {
+	cause := context.Cause(h.lost)
 	code, _ := kgoCode(cause)
 	switch code {
 	case kgo.UnknownMemberId:
@@ -337,16 +338,16 @@ func (m *member) afterLoss(p *pulse) error {
 
 // assignments adds to the partitions what is committed of them, trying until
 // it is known or the generation is over.
-func (m *member) assignments(ctx context.Context, p *pulse, r *round) ([]Assignment, error) {
+func (m *member) assignments(ctx context.Context, h *heartbeats, g *generation) ([]Assignment, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	defer context.AfterFunc(p.over, cancel)()
+	defer context.AfterFunc(h.over, cancel)()
 	var wait backoff
 	for {
-		offsets, err := m.c.committed(ctx, m.cfg.ID, r.owned)
+		offsets, err := m.c.committed(ctx, m.cfg.ID, g.owned)
 		if err == nil {
-			list := make([]Assignment, len(r.owned))
-			for i, tp := range r.owned {
+			list := make([]Assignment, len(g.owned))
+			for i, tp := range g.owned {
 				offset, ok := offsets[tp]
 				if !ok {
 					offset.At = -1

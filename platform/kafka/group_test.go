@@ -1,9 +1,11 @@
 package kafka_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"testing"
@@ -293,6 +295,54 @@ func TestStartAtEndSkipsWhatIsThereOnce(t *testing.T) {
 	m := join(t, c, group, tp.Topic)
 	if at := m.until(1).partitions[0].Committed.At; at != 10 {
 		t.Errorf("starts at %d, want 10", at)
+	}
+}
+
+// A group whose offsets expired looks like a new one, so somebody has to hear
+// what it skips.
+func TestStartAtEndTellsWhatItSkips(t *testing.T) {
+	var out bytes.Buffer
+	c, err := kafka.New(kafka.Config{Brokers: []string{kafkatest.Broker(t)}, Logger: slog.New(slog.NewTextHandler(&out, nil))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	tp, empty, group := filled(t, c, 10), topic(t, c, 1), kafkatest.Name(t)
+	for range 2 { // the second time the group has begun
+		if err := c.StartAtEnd(within(t, time.Minute), group, []string{tp.Topic, empty}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := out.String(); strings.Count(got, "\n") != 1 || !strings.Contains(got, "group="+group+" topic="+tp.Topic+" records=10") {
+		t.Errorf("logged:\n%s", got)
+	}
+}
+
+func TestReachableFollowsTheBroker(t *testing.T) {
+	server := kafkatest.New(t)
+	c := dial(t, server.Addr)
+	join(t, c, kafkatest.Name(t), topic(t, c, 1)).until(1)
+	if !c.Reachable() {
+		t.Error("not reachable while all is well")
+	}
+	server.Stop(t)
+	await(t, "the outage to be noticed", func() bool { return !c.Reachable() })
+	server.Start(t)
+	await(t, "the broker to be noticed", c.Reachable)
+}
+
+// await asks until it is so.
+func await(t *testing.T, what string, so func() bool) {
+	t.Helper()
+	ctx := within(t, time.Minute)
+	again := time.NewTicker(20 * time.Millisecond)
+	defer again.Stop()
+	for !so() {
+		select {
+		case <-again.C:
+		case <-ctx.Done():
+			t.Fatalf("waited for %s", what)
+		}
 	}
 }
 

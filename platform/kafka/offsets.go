@@ -184,12 +184,19 @@ func committedResult(resp *kmsg.OffsetFetchResponse) (map[TopicPartition]Offset,
 // It leaves alone each topic of which the group has any partition committed,
 // and everything once the group has members: they have begun already. Several
 // processes may call it at the same moment.
+//
+// A group whose offsets expired looks like a new one, so what is skipped is
+// logged as a warning, with about the number of records (compaction and
+// transactions aside).
 func (c *Client) StartAtEnd(ctx context.Context, group string, topics []string) error {
 	fresh := make(map[TopicPartition]Offset)
+	skipped := make(map[string]int64)
 	for _, topic := range topics {
-		if err := c.endsUnlessCommitted(ctx, group, topic, fresh); err != nil {
+		n, err := c.endsUnlessCommitted(ctx, group, topic, fresh)
+		if err != nil {
 			return fmt.Errorf("start of group %s at the end of %s: %w", group, topic, err)
 		}
+		skipped[topic] = n
 	}
 	if len(fresh) == 0 {
 		return nil
@@ -204,13 +211,21 @@ func (c *Client) StartAtEnd(ctx context.Context, group string, topics []string) 
 	if err != nil {
 		return fmt.Errorf("start of group %s: %w", group, err)
 	}
+	for _, topic := range slices.Sorted(maps.Keys(skipped)) {
+		if n := skipped[topic]; n > 0 {
+			c.log.Warn("the group has nothing committed and starts at the end of the topic; what is there already it does not read",
+				"group", group, "topic", topic, "records", n)
+		}
+	}
 	return nil
 }
 
-func (c *Client) endsUnlessCommitted(ctx context.Context, group, topic string, into map[TopicPartition]Offset) error {
-	_, ends, err := c.Ends(ctx, topic)
+// endsUnlessCommitted adds the ends of the topic's partitions, and counts the
+// records before them, unless the group has anything committed.
+func (c *Client) endsUnlessCommitted(ctx context.Context, group, topic string, into map[TopicPartition]Offset) (skipped int64, err error) {
+	starts, ends, err := c.Ends(ctx, topic)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	var tps []TopicPartition
 	for p := range ends {
@@ -222,15 +237,16 @@ func (c *Client) endsUnlessCommitted(ctx context.Context, group, topic string, i
 		return err
 	})
 	if err != nil {
-		return err
+		return 0, err
 	}
 	for _, tp := range tps {
 		if offset, ok := have[tp]; ok && offset.At >= 0 {
-			return nil
+			return 0, nil
 		}
 	}
 	for _, tp := range tps {
 		into[tp] = Offset{At: ends[tp.Partition]}
+		skipped += ends[tp.Partition] - starts[tp.Partition]
 	}
-	return nil
+	return skipped, nil
 }

@@ -38,14 +38,15 @@ type Reader struct {
 	decoder decoder
 	outage  outage
 
-	results chan result
+	fetched chan fetched
 	begin   sync.Once
 	ctx     context.Context
 	stop    context.CancelCauseFunc
 	running sync.WaitGroup
 }
 
-type result struct {
+// fetched is what Next hands over.
+type fetched struct {
 	batch Batch
 	err   error
 }
@@ -59,7 +60,7 @@ func (c *Client) Read(tp TopicPartition, from int64) *Reader {
 		c: c, tp: tp, at: from, size: fetchBytes,
 		decoder: decoder{tp: tp},
 		outage:  outage{c: c, what: fmt.Sprintf("fetching %s[%d]", tp.Topic, tp.Partition)},
-		results: make(chan result),
+		fetched: make(chan fetched),
 		ctx:     ctx,
 		stop:    stop,
 	}
@@ -79,7 +80,7 @@ func (r *Reader) Next(ctx context.Context) (Batch, error) {
 		}
 	})
 	select {
-	case res := <-r.results:
+	case res := <-r.fetched:
 		return res.batch, res.err
 	case <-ctx.Done():
 		return Batch{}, context.Cause(ctx)
@@ -104,7 +105,7 @@ func (r *Reader) run() {
 			return
 		}
 		select {
-		case r.results <- result{batch, err}:
+		case r.fetched <- fetched{batch, err}:
 		case <-r.ctx.Done():
 			return
 		}

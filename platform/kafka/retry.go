@@ -63,16 +63,14 @@ func (o *outage) fail(err error) {
 }
 
 func (o *outage) work() {
-	switch {
-	case o.told:
+	if o.told {
 		o.c.log.Info(o.what + " works again")
-	case o.failed >= 2:
-		o.c.reach.found(o.c.log)
 	}
 	o.failed, o.told = 0, false
 }
 
-// reach is whether the brokers can be reached, as far as anybody noticed.
+// reach is whether any broker can be reached, as far as anybody noticed: not
+// after something failed twice in a row on the way, until a broker answers.
 type reach struct {
 	mu   sync.Mutex
 	down bool
@@ -94,6 +92,12 @@ func (r *reach) found(log *slog.Logger) {
 		log.Info("Kafka can be reached again")
 	}
 	r.down = false
+}
+
+func (r *reach) is() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return !r.down
 }
 
 // retry tries again what passes, for as long as three requests may take. A

@@ -25,10 +25,17 @@ func TestOutageIsLoggedOncePerChange(t *testing.T) {
 		two.fail(gone)
 		three.fail(kgo.NotEnoughReplicas)
 	}
+	if c.Reachable() {
+		t.Error("reachable, while nothing works")
+	}
 	for range 2 {
+		c.reach.found(c.log) // an answer came
 		one.work()
 		two.work()
 		three.work()
+	}
+	if !c.Reachable() {
+		t.Error("not reachable, although a broker answered")
 	}
 	one.fail(gone) // once is not worth a word
 	one.work()

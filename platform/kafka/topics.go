@@ -71,7 +71,7 @@ func (c *Client) Provision(ctx context.Context, topics []TopicConfig) error {
 func (t *TopicConfig) compare(state topicState) error {
 	var errs []error
 	if state.partitions != t.Partitions {
-		remedy := "raise them by command, or correct domain.yaml"
+		remedy := fmt.Sprintf("raise them (kafka-topics.sh --alter --topic %s --partitions %d; keys then move between partitions), or correct domain.yaml", t.Name, t.Partitions)
 		if state.partitions > t.Partitions {
 			remedy = "partitions cannot be taken away: correct domain.yaml"
 		}

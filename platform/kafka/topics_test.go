@@ -78,7 +78,7 @@ func TestProvisionNamesEveryDifferenceItWillNotMend(t *testing.T) {
 		{Name: odd, Partitions: 1, Settings: map[string]string{"retention.ms": "soon"}},
 	})
 	wants := []string{
-		"topic " + few + " has 2 partitions, domain.yaml says 4: raise them by command, or correct domain.yaml",
+		"topic " + few + " has 2 partitions, domain.yaml says 4: raise them (kafka-topics.sh --alter --topic " + few + " --partitions 4;",
 		"topic " + many + " has 4 partitions, domain.yaml says 2",
 		"topic " + many + " has replication 1, domain.yaml says 3",
 	}

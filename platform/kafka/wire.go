@@ -53,6 +53,7 @@ func (r route) Request(ctx context.Context, req kmsg.Request) (kmsg.Response, er
 	if err != nil {
 		return nil, err
 	}
+	r.c.reach.found(r.c.log)
 	return answer.(*exchange).resp, nil
 }
 

@@ -2,11 +2,9 @@ package embedded_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -216,71 +214,5 @@ func TestReadSeesOnlyWhatIsCommitted(t *testing.T) {
 	}
 	if !slices.Equal(got, []string{"plain", "yes", "last"}) {
 		t.Errorf("got %v", got)
-	}
-}
-
-// join is the first session of a member of group g, which ends with leave.
-func join(t *testing.T, c *kafka.Client) (s *kafka.Session, leave func()) {
-	t.Helper()
-	ctx, cancel := context.WithCancel(t.Context())
-	h := &sessions{first: make(chan *kafka.Session, 1)}
-	ended := make(chan error, 1)
-	go func() { ended <- c.Join(ctx, kafka.GroupConfig{ID: "g", Topics: []string{"orders"}}, h) }()
-	leave = sync.OnceFunc(func() {
-		cancel()
-		if err := <-ended; err != nil {
-			t.Error(err)
-		}
-	})
-	t.Cleanup(leave)
-	select {
-	case s = <-h.first:
-	case <-time.After(time.Minute):
-		t.Fatal("no assignment")
-	}
-	return s, leave
-}
-
-type sessions struct{ first chan *kafka.Session }
-
-func (h *sessions) Assigned(s *kafka.Session, _ []kafka.Assignment) {
-	select {
-	case h.first <- s:
-	default:
-	}
-}
-func (*sessions) Revoked(context.Context, *kafka.Session, []kafka.TopicPartition) {}
-func (*sessions) Lost([]kafka.TopicPartition)                                     {}
-
-func TestCommitErrorNamesThePartitionsThatWereRefused(t *testing.T) {
-	cluster, c := cluster(t)
-	s, leave := join(t, c)
-	refused := kafka.TopicPartition{Topic: "gone", Partition: 3}
-	cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.OffsetCommit}, Topic: "gone", Err: kerr.UnknownTopicOrPartition, Count: -1})
-	err := s.Commit(t.Context(), map[kafka.TopicPartition]kafka.Offset{{Topic: "orders"}: {At: 5}, refused: {At: 1}})
-	failed, ok := errors.AsType[*kafka.CommitError](err)
-	if !ok || len(failed.Partitions) != 1 || failed.Partitions[refused] == nil {
-		t.Fatalf("got %v, want an error of %v alone", err, refused)
-	}
-	if !strings.Contains(err.Error(), "gone[3]: [3] Unknown Topic Or Partition") {
-		t.Errorf("got %v", err)
-	}
-	leave()
-	if at := committed(t, cluster.ListenAddrs()[0]); at != 5 {
-		t.Errorf("committed %d of the other partition, want 5", at)
-	}
-}
-
-func TestCommitErrorNamesAllWhenTheCoordinatorRefuses(t *testing.T) {
-	cluster, c := cluster(t)
-	s, _ := join(t, c)
-	cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.OffsetCommit}, Group: "g", Err: kerr.CoordinatorLoadInProgress, Count: -1})
-	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
-	defer cancel()
-	offsets := map[kafka.TopicPartition]kafka.Offset{{Topic: "orders"}: {At: 5}, {Topic: "orders", Partition: 1}: {At: 6}}
-	err := s.Commit(ctx, offsets)
-	failed, ok := errors.AsType[*kafka.CommitError](err)
-	if !ok || len(failed.Partitions) != 2 || !strings.Contains(err.Error(), "orders[0] and 1 more: ") {
-		t.Errorf("got %v, want an error of both partitions", err)
 	}
 }

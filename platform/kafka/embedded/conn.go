@@ -4,20 +4,18 @@ import (
 	"encoding/binary"
 	"fmt"
 	"net"
-	"sync"
 
+	"github.com/troupedev/troupe/platform/kafka/internal/openconns"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 // maxRequest bounds a request, as Kafka's socket.request.max.bytes does.
 const maxRequest = 100 << 20
 
-// listener remembers its connections, because kfake leaves them open.
+// listener closes with itself the connections that came by it.
 type listener struct {
 	net.Listener
-	mu     sync.Mutex
-	open   map[net.Conn]struct{}
-	closed bool
+	conns openconns.Set
 }
 
 // Accept waits for the next connection.
@@ -26,25 +24,15 @@ func (l *listener) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.closed {
-		nc.Close()
-		return nil, net.ErrClosed
+	if nc, err = l.conns.Add(nc); err != nil {
+		return nil, err
 	}
-	l.open[nc] = struct{}{}
-	return &conn{Conn: nc, from: l}, nil
+	return &conn{Conn: nc}, nil
 }
 
 func (l *listener) closeAll() {
 	l.Listener.Close()
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.closed = true
-	for nc := range l.open {
-		nc.Close()
-	}
-	clear(l.open)
+	l.conns.Close()
 }
 
 // conn is a client's connection. It refuses what is no request of Kafka's
@@ -52,7 +40,6 @@ func (l *listener) closeAll() {
 // process otherwise.
 type conn struct {
 	net.Conn
-	from *listener
 	head []byte // of the request being read: its length and which it is
 	left int64  // bytes of it that are still to come
 }
@@ -104,12 +91,4 @@ func (c *conn) checkHead() error {
 		}
 	}
 	return nil
-}
-
-// Close closes the connection and forgets it.
-func (c *conn) Close() error {
-	c.from.mu.Lock()
-	delete(c.from.open, c.Conn)
-	c.from.mu.Unlock()
-	return c.Conn.Close()
 }

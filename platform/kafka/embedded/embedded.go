@@ -137,7 +137,7 @@ func listen(addr string) (*listener, error) {
 	case err != nil:
 		return nil, fmt.Errorf("embedded broker: cannot listen on %s (--embedded): %w", addr, err)
 	}
-	return &listener{Listener: ln, open: make(map[net.Conn]struct{})}, nil
+	return &listener{Listener: ln}, nil
 }
 
 // lockDir makes the folder and keeps other processes out of it. The lock goes
