@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -248,6 +249,79 @@ func TestRuntimeThatFails(t *testing.T) {
 	}
 }
 
+func TestRuntimeThatFailsLater(t *testing.T) {
+	banner := make(firstWrite, 1)
+	c := &config{}
+	err := c.fill(map[string]string{
+		"TROUPE_DATA": t.TempDir(), "TROUPE_EMBEDDED": "127.0.0.1:0", "TROUPE_API": "127.0.0.1:0", "TROUPE_CONSOLE": "127.0.0.1:0",
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &run{
+		program: &program{topology: shop(), out: banner}, config: c, environ: map[string]string{}, services: shop(),
+		log: slog.New(slog.DiscardHandler), state: newState(), failed: make(chan error, 1),
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- r.run(t.Context()) }()
+	<-banner
+	lost := errors.New("the group refuses the service")
+	r.failed <- lost
+	if err := <-ended; !errors.Is(err, lost) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestPartitionThatCannotBeRead(t *testing.T) {
+	broker, err := embedded.Start(embedded.Config{Listen: "127.0.0.1:0"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer broker.Close()
+	client, err := kafka.New(kafka.Config{Brokers: []string{broker.Addr()}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	if err := client.Provision(t.Context(), []kafka.TopicConfig{{Name: "shop", Partitions: 2}}); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	if err := client.Join(ctx, kafka.GroupConfig{ID: "teller", Topics: []string{"shop"}}, &astray{t: t, done: cancel}); err != nil {
+		t.Fatal(err)
+	}
+	data := t.TempDir()
+	s := launch(t, shop(), "--brokers", broker.Addr(), "--data", data)
+	ctx, cancel = context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	complaint := ""
+	for status := 0; status == 0 && ctx.Err() == nil; {
+		status, _, complaint = call(ctx, nil, "health", "--data", data)
+	}
+	if want := "troupe: not ready: teller cannot read partition 1 of shop: "; !strings.HasPrefix(complaint, want) {
+		t.Errorf("health: %s\nwant %s; %s", complaint, want, s.log)
+	}
+}
+
+// astray is a member that commits an offset which its partition has not reached.
+type astray struct {
+	t    *testing.T
+	done func()
+}
+
+func (a *astray) Assigned(s *kafka.Session, _ []kafka.Assignment) {
+	defer a.done()
+	err := s.Commit(a.t.Context(), map[kafka.TopicPartition]kafka.Offset{{Topic: "shop", Partition: 0}: {}, {Topic: "shop", Partition: 1}: {At: 99}})
+	if err != nil {
+		a.t.Error(err)
+	}
+}
+
+func (a *astray) Revoked(context.Context, *kafka.Session, []kafka.TopicPartition) {}
+
+func (a *astray) Lost([]kafka.TopicPartition) {}
+
 func TestClosingHasOneDeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := &run{config: &config{Drain: time.Second}, state: newState()}
@@ -268,6 +342,66 @@ func TestClosingHasOneDeadline(t *testing.T) {
 			t.Errorf("got %v", err)
 		}
 	})
+}
+
+func TestClosingDoesNotWaitForABrokerThatIsAway(t *testing.T) {
+	broker, err := embedded.Start(embedded.Config{Listen: "127.0.0.1:0"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &run{config: &config{Brokers: []string{broker.Addr()}}, log: slog.New(slog.DiscardHandler)}
+	if err := r.openBroker(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := broker.Close(); err != nil {
+		t.Fatal(err)
+	}
+	refused := make(chan error, 1)
+	r.producer.Send(context.Background(), []kafka.Record{{Topic: "shop"}}, func(err error) { refused <- err })
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel() // the deadline for closing has passed
+	for _, c := range slices.Backward(r.closers) {
+		if err := c.close(ctx); c.what == "the producer" && err == nil {
+			t.Error("nobody hears that a record was lost")
+		}
+	}
+	if <-refused == nil {
+		t.Error("the record was taken")
+	}
+}
+
+func TestClosingLeavesHandlersTheirTime(t *testing.T) {
+	entered := make(chan struct{})
+	hang := func(ctx context.Context, _ *sale) (receipt, choreo.Events, error) {
+		close(entered)
+		<-ctx.Done()
+		return receipt{}, nil, ctx.Err()
+	}
+	services := choreo.Topology{{Name: "seller", Routes: []choreo.Route{web.Post("/sales", hang)}}}
+	r := &run{
+		config: &config{API: "127.0.0.1:0", Drain: 10 * time.Millisecond}, log: slog.New(slog.DiscardHandler),
+		state: newState(), services: services,
+	}
+	if err := r.openAPI(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	r.state.start()
+	ended := make(chan error, 1)
+	go func() {
+		answer, err := http.Post("http://"+r.about.API+"/sales", "application/json", strings.NewReader(`{"who":"Ada"}`))
+		if err == nil {
+			answer.Body.Close()
+		}
+		ended <- err
+	}()
+	<-entered
+	began := time.Now()
+	if err := r.close(); !errors.Is(err, context.DeadlineExceeded) || time.Since(began) > closingMargin {
+		t.Errorf("after %v: %v", time.Since(began), err)
+	}
+	if <-ended == nil {
+		t.Error("a request that takes too long was answered")
+	}
 }
 
 func TestBrokerThatGoesAway(t *testing.T) {
