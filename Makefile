@@ -20,6 +20,7 @@ image: ## build the image of the services: a static binary, and the certificates
 
 up: image ## run every service as a container, on Apache Kafka and a mail server
 	docker compose up --wait --detach
+	@sed -n 's/^#   //p' compose.yaml
 
 down: ## end what `make up` started; Kafka's data stays
 	docker compose down

@@ -19,14 +19,17 @@ type address struct {
 
 // bought has a field of each kind that a filter can look at.
 type bought struct {
-	ID      string   `avro:"id"`
-	Channel string   `avro:"channel"`
-	Total   int64    `avro:"total"`
-	Weight  float64  `avro:"weight"`
-	Gift    bool     `avro:"gift"`
-	Coupon  *string  `avro:"coupon"`
-	To      address  `avro:"to"`
-	Via     *address `avro:"via"`
+	ID      string    `avro:"id"`
+	Channel string    `avro:"channel"`
+	Total   int64     `avro:"total"`
+	Weight  float64   `avro:"weight"`
+	Gift    bool      `avro:"gift"`
+	Coupon  *string   `avro:"coupon"`
+	To      address   `avro:"to"`
+	Via     *address  `avro:"via"`
+	Count   int32     `avro:"count"`
+	Ratio   float32   `avro:"ratio"`
+	At      time.Time `avro:"at"`
 }
 
 var typesBought = event.Versions(event.Type{
@@ -39,7 +42,10 @@ var typesBought = event.Versions(event.Type{
 		{"name":"gift","type":"boolean","doc":"d"},
 		{"name":"coupon","type":["null","string"],"doc":"d","default":null},
 		{"name":"to","type":{"type":"record","name":"Address","fields":[{"name":"city","type":"string","doc":"d"}]},"doc":"d"},
-		{"name":"via","type":["null","Address"],"doc":"d","default":null}]}`,
+		{"name":"via","type":["null","Address"],"doc":"d","default":null},
+		{"name":"count","type":"int","doc":"d"},
+		{"name":"ratio","type":"float","doc":"d"},
+		{"name":"at","type":{"type":"long","logicalType":"timestamp-millis"},"doc":"d"}]}`,
 })
 
 func (bought) EventType() *event.Type               { return typesBought[0] }
@@ -72,6 +78,17 @@ func (imported) Key() string                          { return "" }
 func (imported) EncodeAvro(*contract.Writer)          {}
 func (i *imported) DecodeAvro(*contract.Reader) error { return nil }
 
+// arrived comes from outside.
+type arrived struct{}
+
+var typesArrived = event.Versions(event.Type{Domain: "port", Name: "Arrived", Version: 1, ID: 14, Topic: &event.Topic{Name: "port"}, External: true})
+
+func (arrived) EventType() *event.Type               { return typesArrived[0] }
+func (arrived) Key() string                          { return "" }
+func (arrived) EncodeAvro(*contract.Writer)          {}
+func (a *arrived) DecodeAvro(*contract.Reader) error { return nil }
+
+func onArrived(context.Context, arrived) (choreo.Events, error)   { return nil, nil }
 func onBought(context.Context, bought) (choreo.Events, error)     { return nil, nil }
 func onPaid(context.Context, paid) (choreo.Events, error)         { return nil, nil }
 func onImported(context.Context, imported) (choreo.Events, error) { return nil, nil }

@@ -1,8 +1,11 @@
 package choreo
 
 import (
+	"errors"
 	"fmt"
+	"math"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -108,12 +111,21 @@ func normal(v reflect.Value) (any, bool) {
 		return v.String(), true
 	case reflect.Int, reflect.Int32, reflect.Int64:
 		return v.Int(), true
-	case reflect.Float32, reflect.Float64:
+	case reflect.Float32:
+		return widened(float32(v.Float())), true
+	case reflect.Float64:
 		return v.Float(), true
 	case reflect.Bool:
 		return v.Bool(), true
 	}
 	return nil, true // a record, a time, a list: there, but nothing to compare with
+}
+
+// widened is the float64 that reads the same as f: a plain conversion would
+// make 1.1 something that no filter says.
+func widened(f float32) float64 {
+	d, _ := strconv.ParseFloat(strconv.FormatFloat(float64(f), 'g', -1, 32), 64) // what was formatted can be parsed
+	return d
 }
 
 // String is the filter as a person would write it, for the topology's pages.
@@ -125,9 +137,12 @@ func (f Filter) String() string {
 	return strings.Join(terms, " and ")
 }
 
+// isEither tells alternatives from a condition on a field.
+func (t Term) isEither() bool { return t.Field == "" }
+
 // String is the term as a person would write it.
 func (t Term) String() string {
-	if len(t.Either) == 0 {
+	if !t.isEither() {
 		return t.Field + " " + t.Condition.String()
 	}
 	alternatives := make([]string, len(t.Either))
@@ -159,10 +174,13 @@ func (c Condition) String() string {
 // fits says why the filter cannot work on events of type t, if so.
 func (f Filter) fits(t *event.Type) (faults []error) {
 	for _, term := range f {
-		for _, inner := range term.Either {
-			faults = append(faults, inner.fits(t)...)
-		}
-		if term.Field == "" {
+		if term.isEither() {
+			if len(term.Either) == 0 {
+				faults = append(faults, errors.New("a filter without a field, or an Either without alternatives"))
+			}
+			for _, inner := range term.Either {
+				faults = append(faults, inner.fits(t)...)
+			}
 			continue
 		}
 		field, err := contract.FieldOf(t, term.Field)
@@ -183,32 +201,66 @@ func (c Condition) fits(field contract.Field) error {
 		}
 		return nil
 	}
-	if len(c.Args) == 0 {
-		return fmt.Errorf("%q needs a value", c.Op)
+	if field.Logical != "" && field.Logical != "uuid" {
+		return fmt.Errorf("a %s cannot be compared, only asked whether it exists", field.Logical)
 	}
 	for _, a := range c.Args {
-		if !comparesWith(a, field.Kind) {
-			return fmt.Errorf("a %s cannot be compared with %v (%T)", field.Kind, a, a)
+		if err := fitsKind(a, field); err != nil {
+			return err
 		}
-		if s, ok := a.(string); ok && len(field.Symbols) > 0 && !field.Has(s) && (c.Op == opIs || c.Op == opIsNot) {
-			return fmt.Errorf("%q is not among its symbols %v", s, field.Symbols)
-		}
+	}
+	return c.holdsForSome(field)
+}
+
+// fitsKind says why a field cannot be compared with arg, if so.
+func fitsKind(arg any, field contract.Field) error {
+	ok := false
+	switch arg := arg.(type) {
+	case string:
+		ok = field.Kind == contract.KindString || field.Kind == contract.KindEnum
+	case int64:
+		ok = field.Kind == contract.KindLong || field.Kind == contract.KindInt && int64(int32(arg)) == arg
+	case float64:
+		ok = (field.Kind == contract.KindFloat || field.Kind == contract.KindDouble) && !math.IsNaN(arg)
+	case bool:
+		ok = field.Kind == contract.KindBoolean
+	}
+	if !ok {
+		return fmt.Errorf("a %s cannot be compared with %v (%T)", field.Kind, arg, arg)
 	}
 	return nil
 }
 
-func comparesWith(arg any, kind contract.Kind) bool {
-	switch arg.(type) {
-	case string:
-		return kind == contract.KindString || kind == contract.KindEnum
-	case int64:
-		return kind == contract.KindInt || kind == contract.KindLong
-	case float64:
-		return kind == contract.KindFloat || kind == contract.KindDouble
-	case bool:
-		return kind == contract.KindBoolean
+// holdsForSome says why the condition can never hold, if so.
+func (c Condition) holdsForSome(field contract.Field) error {
+	switch c.Op {
+	case opIs, opIsNot, opPrefix, opSuffix:
+		if len(c.Args) == 0 {
+			return fmt.Errorf("%q needs a value", c.Op)
+		}
+		return c.symbolsFit(field)
+	case opBetween:
+		if len(c.Args) != 2 || !c.between(c.Args[0]) {
+			return fmt.Errorf("nothing is between %v", c.Args)
+		}
+		return nil
 	}
-	return false
+	return fmt.Errorf("there is no condition %q", c.Op)
+}
+
+// symbolsFit says which value no symbol of an enum can match.
+func (c Condition) symbolsFit(field contract.Field) error {
+	for _, a := range c.Args {
+		one := Condition{Op: c.Op, Args: []any{a}}
+		if c.Op == opIsNot {
+			one.Op = opIs // it excludes what is not there
+		}
+		matches := func(symbol string) bool { return one.holds(symbol, true) }
+		if field.Kind == contract.KindEnum && !slices.ContainsFunc(field.Symbols, matches) {
+			return fmt.Errorf("%q is not among its symbols %v", a, field.Symbols)
+		}
+	}
+	return nil
 }
 
 // Accepts reports whether the reaction's filter lets e through.
@@ -226,7 +278,7 @@ func (f Filter) accepts(e reflect.Value) bool {
 }
 
 func (t Term) accepts(e reflect.Value) bool {
-	if len(t.Either) == 0 {
+	if !t.isEither() {
 		v, exists := lookup(e, t.Field)
 		return t.Condition.holds(v, exists)
 	}
@@ -303,12 +355,17 @@ func hasAffix(has func(s, affix string) bool, v, arg any) bool {
 }
 
 func (c Condition) between(v any) bool {
-	low, high := c.Args[0], c.Args[1]
 	switch v := v.(type) {
 	case int64:
-		return low.(int64) <= v && v <= high.(int64)
+		return within(v, c.Args)
 	case float64:
-		return low.(float64) <= v && v <= high.(float64)
+		return within(v, c.Args)
 	}
 	return false
+}
+
+func within[T int64 | float64](v T, ends []any) bool {
+	low, isLow := ends[0].(T)
+	high, isHigh := ends[1].(T)
+	return isLow && isHigh && low <= v && v <= high
 }

@@ -3,6 +3,7 @@ package choreo
 import (
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"time"
 
@@ -38,7 +39,15 @@ func collect(list []Option) options {
 // Emits declares the events that a handler may emit, given as zero values.
 // Emitting another one is an error at run time.
 func Emits(events ...event.Event) Option {
-	return Option{func(o *options) { o.emits = append(o.emits, events...) }}
+	return Option{func(o *options) {
+		for _, e := range events {
+			if e == nil {
+				o.faults = append(o.faults, errors.New("Emits has a nil event"))
+				continue
+			}
+			o.emits = append(o.emits, e)
+		}
+	}}
 }
 
 // Named names a reaction. Needed from a service's second reaction to one event on.
@@ -59,7 +68,12 @@ func Timeout(d time.Duration) Option {
 // Within is the time after which the reaction counts as late, retries
 // included. Default: timeout times attempts, and the waits between them.
 func Within(d time.Duration) Option {
-	return Option{func(o *options) { o.within = d }}
+	return Option{func(o *options) {
+		o.within = d
+		if d <= 0 {
+			o.faults = append(o.faults, fmt.Errorf("within %v is not above 0", d))
+		}
+	}}
 }
 
 // Retries says how often and when a failed reaction is tried again. Fields
@@ -125,11 +139,33 @@ func (r Retry) Wait(attempt int) time.Duration {
 	return min(d, r.Max)
 }
 
+// longest is the sum of all waits, or the longest duration that there is.
 func (r Retry) longest() (sum time.Duration) {
 	for attempt := 1; attempt < r.Attempts; attempt++ {
-		sum += r.Wait(attempt)
+		wait := r.Wait(attempt)
+		if wait == r.Max {
+			return plus(sum, times(r.Attempts-attempt, wait))
+		}
+		sum = plus(sum, wait)
 	}
 	return sum
+}
+
+const forever = time.Duration(math.MaxInt64)
+
+// plus and times saturate.
+func plus(a, b time.Duration) time.Duration {
+	if b > forever-a {
+		return forever
+	}
+	return a + b
+}
+
+func times(n int, d time.Duration) time.Duration {
+	if d > 0 && time.Duration(n) > forever/d {
+		return forever
+	}
+	return time.Duration(n) * d
 }
 
 func types(events []event.Event) []*event.Type {

@@ -62,7 +62,7 @@ type byValue[E any] interface {
 func On[E event.Event, P byValue[E]](h func(context.Context, E) (Events, error), o ...Option) Reaction {
 	var zero E
 	t := zero.EventType()
-	return Reaction{
+	r := Reaction{
 		name:    t.Name,
 		hears:   t,
 		zero:    zero,
@@ -75,14 +75,18 @@ func On[E event.Event, P byValue[E]](h func(context.Context, E) (Events, error),
 			}
 			return e, nil
 		},
-		handle: func(ctx context.Context, e event.Event) (Events, error) {
-			heard, ok := e.(E)
-			if !ok {
-				return nil, Permanent(fmt.Errorf("got a %T where %s hears a %T", e, t, zero))
-			}
-			return h(ctx, heard)
-		},
 	}
+	if h == nil {
+		return r // Validate says so
+	}
+	r.handle = func(ctx context.Context, e event.Event) (Events, error) {
+		heard, ok := e.(E)
+		if !ok {
+			return nil, Permanent(fmt.Errorf("got a %T where %s hears a %T", e, t, zero))
+		}
+		return h(ctx, heard)
+	}
+	return r
 }
 
 // OnTopic declares that h runs for every event of a domain of which the
@@ -126,7 +130,7 @@ func (r *Reaction) Within() time.Duration {
 
 // longest is how long all attempts and the waits between them can take.
 func (r *Reaction) longest() time.Duration {
-	return time.Duration(r.options.retry.Attempts)*r.options.timeout + r.options.retry.longest()
+	return plus(times(r.options.retry.Attempts, r.options.timeout), r.options.retry.longest())
 }
 
 // Filter is what [Where] and [Either] say, all of which must hold.

@@ -1,6 +1,7 @@
 package choreo_test
 
 import (
+	"math"
 	"strings"
 	"testing"
 	"time"
@@ -22,6 +23,7 @@ func TestValidateAcceptsWhatHoldsTogether(t *testing.T) {
 			choreo.On(onBought, choreo.Named("again"), choreo.Timeout(time.Second), choreo.Within(time.Hour)),
 			choreo.On(onPaid), // its own event
 			choreo.OnTopic("shop", onAny),
+			choreo.On(onArrived), choreo.OnTopic("port", onAny), // its events come from outside
 		),
 	}
 	if err := topology.Validate(); err != nil {
@@ -68,6 +70,36 @@ func TestValidateNamesTheFault(t *testing.T) {
 			choreo.Topology{till(), listener(choreo.On(onBought, choreo.Where("total", choreo.Is("many"))))}, "a long cannot be compared with many (string)"},
 		"a filter without a value": {
 			choreo.Topology{till(), listener(choreo.On(onBought, choreo.Where("total", choreo.Is[int]())))}, `"is" needs a value`},
+		"a filter without a field": {
+			choreo.Topology{till(), listener(choreo.On(onBought, choreo.Where("", choreo.Is("x"))))}, "a filter without a field"},
+		"an Either without alternatives": {
+			choreo.Topology{till(), listener(choreo.On(onBought, choreo.Either()))}, "an Either without alternatives"},
+		"a condition that there is not": {
+			choreo.Topology{till(), listener(choreo.On(onBought, choreo.Where("id", choreo.Condition{Op: "like", Args: []any{"x"}})))}, `no condition "like"`},
+		"a range with one end": {
+			choreo.Topology{till(), listener(choreo.On(onBought, choreo.Where("total", choreo.Condition{Op: "between", Args: []any{int64(1)}})))}, "nothing is between [1]"},
+		"a range that is none": {
+			choreo.Topology{till(), listener(choreo.On(onBought, choreo.Where("total", choreo.Between(9, 1))))}, "nothing is between [9 1]"},
+		"a range without a number": {
+			choreo.Topology{till(), listener(choreo.On(onBought, choreo.Where("weight", choreo.Between(math.NaN(), 1.0))))}, "cannot be compared with NaN"},
+		"a value that does not fit the field": {
+			choreo.Topology{till(), listener(choreo.On(onBought, choreo.Where("count", choreo.Is(math.MaxInt64))))}, "a int cannot be compared"},
+		"a prefix that no symbol has": {
+			choreo.Topology{till(), listener(choreo.On(onBought, choreo.Where("channel", choreo.Prefix("fa"))))}, `"fa" is not among its symbols`},
+		"a time, which is no number": {
+			choreo.Topology{till(), listener(choreo.On(onBought, choreo.Where("at", choreo.IsNot(0))))}, "a timestamp-millis cannot be compared"},
+		"a nil event to emit": {
+			choreo.Topology{till(), listener(choreo.On(onBought, choreo.Emits(nil)))}, "Emits has a nil event"},
+		"a nil handler": {
+			choreo.Topology{till(), listener(choreo.On[bought](nil))}, "its handler is nil"},
+		"a nil handler of a topic": {
+			choreo.Topology{till(), listener(choreo.OnTopic("shop", nil))}, "its handler is nil"},
+		"within no time": {
+			choreo.Topology{till(), listener(choreo.On(onBought, choreo.Within(-1)))}, "within -1ns is not above 0"},
+		"retries for ever": {
+			choreo.Topology{till(), listener(choreo.On(onBought, choreo.Within(time.Hour), choreo.Retries(choreo.Retry{Attempts: math.MaxInt})))}, "late after 1h0m0s"},
+		"an attempt for ever": {
+			choreo.Topology{till(), listener(choreo.On(onBought, choreo.Within(time.Hour), choreo.Timeout(math.MaxInt64)))}, "late after 1h0m0s"},
 		"a filter that always holds": {
 			choreo.Topology{till(), listener(choreo.On(onBought, choreo.Where("id", choreo.Exists())))}, "never null"},
 		"an alternative that is none": {

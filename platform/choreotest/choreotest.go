@@ -9,6 +9,7 @@ package choreotest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -32,8 +33,8 @@ import (
 // services that multiply each other's events.
 const steps = 10_000
 
-// Play runs script on a stage with the given services. Settings have their
-// defaults, and Start has been called.
+// Play runs script on a stage with the given services, which must be valid each
+// by itself. Settings have their defaults, and Start has been called.
 //
 // Every attempt runs its handler twice, as a redelivery would, and the test
 // fails if what it emits differs: ids, times and texts have to follow from the
@@ -81,8 +82,8 @@ func newStage(t testing.TB, services []choreo.Service) *Stage {
 	t.Helper()
 	s := &Stage{t: t, topology: services, now: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}
 	for i := range services {
-		if err := services[i].Configure(nil); err != nil {
-			t.Fatal(err)
+		if err := errors.Join(services[i].Validate(), services[i].Configure(nil)); err != nil {
+			t.Fatalf("%v", err)
 		}
 		if start := services[i].Start; start != nil {
 			if err := start(t.Context()); err != nil {

@@ -184,3 +184,14 @@ func TestADeadLetterThatIsAskedForIsExpected(t *testing.T) {
 		return nil, choreo.Permanent(errors.New("the account is gone"))
 	}))
 }
+
+func TestPlayRefusesAServiceThatIsNotValid(t *testing.T) {
+	r := &record{TB: t}
+	service := counter(countdown)
+	service.Reactions = append(service.Reactions,
+		choreo.On(countdown, choreo.Named("misspelt"), choreo.Where("m", choreo.Is(1)), choreo.Emits(counted{})))
+	r.play(func(*choreotest.Stage) {}, service)
+	if len(r.said) != 1 || !strings.Contains(r.said[0], "filter on m") {
+		t.Errorf("it said %q, want the fault of the filter", r.said)
+	}
+}
