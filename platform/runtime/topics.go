@@ -42,12 +42,18 @@ func Topics(t, running choreo.Topology, prefix string) []kafka.TopicConfig {
 	return out
 }
 
+// A compacted topic would lose the earlier events of each key.
+const (
+	cleanupPolicy = "cleanup.policy"
+	deletes       = "delete"
+)
+
 func domainTopic(t *event.Topic, prefix string) kafka.TopicConfig {
 	return kafka.TopicConfig{
 		Name:        choreo.TopicName(prefix, t.Name),
 		Partitions:  t.Partitions,
 		Replication: t.Replication,
-		Settings:    map[string]string{"retention.ms": retention(t.Retention)},
+		Settings:    map[string]string{cleanupPolicy: deletes, "retention.ms": retention(t.Retention)},
 	}
 }
 
@@ -61,6 +67,7 @@ func deadLetterTopic(service string, t *event.Topic, prefix string) kafka.TopicC
 		Partitions:  t.Partitions,
 		Replication: t.Replication,
 		Settings: map[string]string{
+			cleanupPolicy:       deletes,
 			"retention.ms":      retention(-1),
 			"max.message.bytes": strconv.Itoa(kafka.MaxRecordBytes),
 		},

@@ -10,9 +10,9 @@ import (
 
 func TestTopicsOfATopology(t *testing.T) {
 	topology, _ := listener()
-	week := map[string]string{"retention.ms": "604800000"}
-	ever := map[string]string{"retention.ms": "-1"}
-	dead := map[string]string{"retention.ms": "-1", "max.message.bytes": "16777216"}
+	week := map[string]string{"cleanup.policy": "delete", "retention.ms": "604800000"}
+	ever := map[string]string{"cleanup.policy": "delete", "retention.ms": "-1"}
+	dead := map[string]string{"cleanup.policy": "delete", "retention.ms": "-1", "max.message.bytes": "16777216"}
 	shop := kafka.TopicConfig{Name: "x.shop", Partitions: 3, Settings: week}
 	depot := kafka.TopicConfig{Name: "x.depot", Partitions: 2, Settings: ever}
 	packerShop := kafka.TopicConfig{Name: "dlq.packer.x.shop", Partitions: 3, Settings: dead}
