@@ -129,6 +129,14 @@ func TestForgottenPartitionIsNotCommitted(t *testing.T) {
 		if n, _ := l.asked(left.partition); n != 0 {
 			t.Errorf("committed %d times", n)
 		}
+		c.want(other, 2)
+		again := &owner{shared: left.shared, partition: left.partition, mail: newMailbox()}
+		c.want(again, 9)
+		c.forget(left) // a former owner of the same partition
+		<-time.After(time.Minute)
+		if n, at := l.asked(left.partition); n != 1 || at != 9 {
+			t.Errorf("its next owner's commit: %d, of %d", n, at)
+		}
 	})
 }
 

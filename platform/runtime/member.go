@@ -20,7 +20,7 @@ type member struct {
 	joined func() // called at the first assignment
 
 	first  sync.Once
-	owners []*owner // of the partitions assigned
+	owners []*owner // of the partitions assigned last
 }
 
 // run is a member of the group until ctx ends and all partitions are released.
@@ -64,7 +64,6 @@ func (m *member) Revoked(ctx context.Context, s *kafka.Session, _ []kafka.TopicP
 		releasing.Go(func() { o.release(soft, ctx) })
 	}
 	releasing.Wait()
-	m.owners = nil
 }
 
 // handlersEnd is when handlers are cancelled whose partition is to be given
@@ -83,5 +82,4 @@ func (m *member) Lost([]kafka.TopicPartition) {
 		o.log.Warn("partition lost: what was in hand is dropped")
 		o.lose()
 	}
-	m.owners = nil
 }

@@ -197,8 +197,10 @@ func TestReleaseDoesNotWaitForASenderThatBlocks(t *testing.T) {
 	perform(t, Options{CommitInterval: time.Minute}, handler, func(s *stage) {
 		s.publish("quiet")
 		s.after(time.Second)
-		s.publish("quiet", "loud")
-		s.blocked = true
+		s.publish("quiet")
+		s.after(10 * time.Millisecond)
+		s.block()
+		s.publish("loud")
 		s.after(10 * time.Millisecond)
 		soft, cancel := context.WithTimeout(s.Context(), time.Second)
 		defer cancel()
@@ -206,6 +208,44 @@ func TestReleaseDoesNotWaitForASenderThatBlocks(t *testing.T) {
 		s.owner.release(soft, s.Context())
 		if d := time.Since(began); d > 1100*time.Millisecond || s.committed() != 2 {
 			s.Errorf("released after %v, committed %d, want 2", d, s.committed())
+		}
+		if strings.Contains(s.output.String(), "trying again") {
+			s.Errorf("what is given back is not tried again: %s", &s.output)
+		}
+	})
+}
+
+func TestRevokedGivesHandlersTheDrainTimeAndReadsNoMore(t *testing.T) {
+	handler := func(ctx context.Context, _ sold) (choreo.Events, error) { <-ctx.Done(); return nil, ctx.Err() }
+	perform(t, Options{Drain: 2 * time.Second}, handler, func(s *stage) {
+		s.publish("a")
+		s.after(time.Millisecond)
+		began := time.Now()
+		time.AfterFunc(time.Second, func() {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			if !s.closed {
+				s.Error("still reading while handlers end")
+			}
+		})
+		ctx, cancel := context.WithTimeout(s.Context(), 8*time.Second)
+		defer cancel()
+		s.member.Revoked(ctx, nil, nil)
+		if d := time.Since(began); d != 2*time.Second || !s.owner.gone() {
+			s.Errorf("after %v, gone %t", d, s.owner.gone())
+		}
+	})
+}
+
+func TestLostEndsOwnersAtOnce(t *testing.T) {
+	handler := func(ctx context.Context, _ sold) (choreo.Events, error) { <-ctx.Done(); return nil, ctx.Err() }
+	perform(t, Options{}, handler, func(s *stage) {
+		s.publish("a")
+		s.after(time.Millisecond)
+		began := time.Now()
+		s.member.Lost(nil)
+		if d := time.Since(began); d != 0 || !s.owner.gone() {
+			s.Errorf("after %v, gone %t", d, s.owner.gone())
 		}
 	})
 }

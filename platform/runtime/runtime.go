@@ -11,6 +11,7 @@
 // (pool.go) the workers of a service, a member (member.go) the service in its
 // consumer group, a committer (commit.go) its offsets, and a finisher
 // (finish.go) the one seam through which completed work leaves.
+// [Health] says what is stuck.
 //
 // It does not fill a service's settings nor start it, serve HTTP, or know what
 // became of a flow. Start reading at [Run], then [Service.Judge] and

@@ -21,6 +21,7 @@ import (
 // and a group that are made up. It runs in a bubble of synctest.
 type stage struct {
 	*testing.T
+	member *member
 	shared *shared
 	owner  *owner
 	output lockedBuffer // of the logger
@@ -35,6 +36,7 @@ type stage struct {
 	errs     []error   // of the next commits
 	failing  time.Time // until when all commits fail
 	tries    int       // commits asked for
+	closed   bool      // nothing is read any more
 	readErr  error     // of Next, for as long as it is set
 	maxBytes int       // a record larger than that is refused; 0: none is
 	blocked  bool      // Send waits for memory until its context ends
@@ -68,7 +70,7 @@ func perform(t *testing.T, o Options, handler func(context.Context, sold) (chore
 			choreo.On(handler, append(options, choreo.Emits(packed{}))...),
 		}}}
 		m := newMember(topology, &topology[0], o, nil)
-		s.shared = m.shared
+		s.member, s.shared = m, m.shared
 		s.shared.finisher = &produce{sender: s}
 		s.shared.service.jitter = func() float64 { return 0 }
 		s.shared.committer.use(s)
@@ -76,6 +78,7 @@ func perform(t *testing.T, o Options, handler func(context.Context, sold) (chore
 		var committing sync.WaitGroup
 		committing.Go(func() { s.shared.committer.run(ctx) })
 		s.owner = own(s.shared, kafka.TopicPartition{Topic: "shop"}, 0, s)
+		m.owners = []*owner{s.owner}
 		play(s)
 		s.owner.lose()
 		cancel()
@@ -126,7 +129,12 @@ func (s *stage) batch() (kafka.Batch, error) {
 }
 
 // Close implements reader.
-func (s *stage) Close() error { return nil }
+func (s *stage) Close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closed = true
+	return nil
+}
 
 // Send implements sender.
 func (s *stage) Send(ctx context.Context, records []kafka.Record, done func(error)) {
@@ -175,6 +183,13 @@ func (s *stage) failCommits(d time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.failing = time.Now().Add(d)
+}
+
+// block lets Send wait until its context ends.
+func (s *stage) block() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.blocked = true
 }
 
 // failReads lets reading fail; nil: no longer.
