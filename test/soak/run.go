@@ -121,10 +121,16 @@ func (r *rehearsal) kill(ctx context.Context, began time.Time) (last time.Time, 
 // place places the orders, each in its own time: one that the API cannot take
 // does not hold up those behind it.
 func (r *rehearsal) place(ctx context.Context) error {
-	tick := time.NewTicker(time.Second / time.Duration(r.plan.rate))
-	defer tick.Stop()
+	began := time.Now()
 	g, ctx := errgroup.WithContext(ctx)
 	for n := range r.plan.orders {
+		// By the clock: a busy machine makes them bunch, and not fewer.
+		due := began.Add(time.Duration(n) * time.Second / time.Duration(r.plan.rate))
+		select {
+		case <-time.After(time.Until(due)):
+		case <-ctx.Done():
+			return g.Wait()
+		}
 		kind := r.kinds[r.rand.IntN(len(r.kinds))]
 		g.Go(func() error {
 			sent := time.Now()
@@ -137,11 +143,6 @@ func (r *rehearsal) place(ctx context.Context) error {
 			r.orders = append(r.orders, order{placed, kind, sent})
 			return nil
 		})
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return g.Wait()
-		}
 	}
 	return g.Wait()
 }
