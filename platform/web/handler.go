@@ -106,6 +106,7 @@ func apiConfig(names *namer) huma.Config {
 		},
 		Formats:       map[string]huma.Format{"application/json": huma.DefaultJSONFormat, "json": huma.DefaultJSONFormat},
 		DefaultFormat: "application/json",
+		Transformers:  []huma.Transformer{locateMissing},
 
 		RejectUnknownQueryParameters: true,
 	}

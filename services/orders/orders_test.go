@@ -47,7 +47,9 @@ func TestABadOrderIsRefusedByItsField(t *testing.T) {
 		"a quantity of nothing": {strings.Replace(good, `"quantity":2`, `"quantity":0`, 1), "body.items[0].quantity"},
 		"a mail that is none":   {strings.Replace(good, "ada@example.com", "ada", 1), "body.email"},
 		"a card that is none":   {strings.Replace(good, "4242424242424242", "visa", 1), "body.card"},
-		"no customer":           {strings.Replace(good, `"Ada"`, `""`, 1), "body.customer"},
+		"no email":              {strings.Replace(good, `"email"`, `"mail"`, 1), "body.email"},
+		"no quantity":           {strings.Replace(good, `"quantity":2`, `"number":2`, 1), "body.items[0].quantity"},
+		"an empty customer":     {strings.Replace(good, `"Ada"`, `""`, 1), "body.customer"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			choreotest.Play(t, func(s *choreotest.Stage) {
