@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"maps"
 	"net"
+	"regexp"
 	"strings"
 	"time"
 
@@ -145,6 +146,9 @@ func wanted(goType string) string {
 	return goType
 }
 
+// topicPrefix is what Kafka takes in a topic's name, with room left for the rest of it.
+var topicPrefix = regexp.MustCompile(`^[a-zA-Z0-9._-]{0,100}$`)
+
 // validate returns every fault, joined.
 func (c *config) validate() error {
 	var faults []error
@@ -165,7 +169,8 @@ func (c *config) validate() error {
 	}
 	fault(c.Concurrency < 1 || c.Concurrency > 10_000, "TROUPE_CONCURRENCY", "%d is not from 1 to 10,000", c.Concurrency)
 	fault(c.Drain < time.Millisecond || c.Drain > runtime.MaxDrain, "TROUPE_DRAIN", "%v is not from 1ms to %v: after that the broker gives partitions to somebody else", c.Drain, runtime.MaxDrain)
-	fault(c.Demo < 0 || c.Demo > 1000, "TROUPE_DEMO", "%v is not from 0 to 1,000", c.Demo)
+	fault(c.Demo != 0 && !(c.Demo >= 0.001 && c.Demo <= 1000), "TROUPE_DEMO", "%v is not 0, nor from 0.001 to 1,000", c.Demo) // NaN is not either
+	fault(!topicPrefix.MatchString(c.TopicPrefix), "TROUPE_TOPIC_PREFIX", "%q has other characters than Kafka takes in names (letters, digits, . _ -), or more than 100", c.TopicPrefix)
 	fault(c.LogFormat != "auto" && c.LogFormat != "text" && c.LogFormat != "json", "TROUPE_LOG_FORMAT", "%q is neither text, json nor auto", c.LogFormat)
 	return errors.Join(faults...)
 }

@@ -182,6 +182,8 @@ func (r *run) openAPI(context.Context) error {
 		return err
 	}
 	r.onClose("the API", func(ctx context.Context) error {
+		// In time for requests that wait for a broker to be told so.
+		defer time.AfterFunc(r.config.Drain*3/4, r.giveUp).Stop()
 		ctx, cancel := context.WithTimeout(ctx, r.config.Drain) // handlers need time as well
 		defer cancel()
 		return server.Shutdown(ctx)
@@ -192,6 +194,9 @@ func (r *run) openAPI(context.Context) error {
 
 // publish puts what a route emitted on the broker.
 func (r *run) publish(ctx context.Context, messages []choreo.Message) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(r.publishing, cancel)()
 	return r.producer.Produce(ctx, runtime.Records(r.config.TopicPrefix, messages)...)
 }
 

@@ -36,10 +36,8 @@ func (p *program) runCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			r := &run{
-				program: p, config: c, environ: environ, services: services,
-				log: c.logger(p.err), state: newState(), failed: make(chan error, 1),
-			}
+			r := p.newRun(c, environ, services)
+			defer r.giveUp()
 			return r.run(cmd.Context())
 		},
 	}
@@ -62,7 +60,20 @@ type run struct {
 	client   *kafka.Client
 	producer *kafka.Producer
 	health   runtime.Health
-	about    running
+
+	publishing context.Context // ends by giveUp: when requests are to wait for the broker no longer
+	giveUp     context.CancelFunc
+
+	about running
+}
+
+func (p *program) newRun(c *config, environ map[string]string, services choreo.Topology) *run {
+	r := &run{
+		program: p, config: c, environ: environ, services: services,
+		log: c.logger(p.err), state: newState(), failed: make(chan error, 1),
+	}
+	r.publishing, r.giveUp = context.WithCancel(context.Background())
+	return r
 }
 
 // closer closes one thing that was opened.

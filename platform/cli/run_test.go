@@ -201,7 +201,7 @@ func TestRequestInHandIsAnsweredAndHeard(t *testing.T) {
 }
 
 func TestRequestsWaitUntilServicesHear(t *testing.T) {
-	r := &run{program: &program{}, config: &config{API: "127.0.0.1:0", Drain: time.Second}, log: slog.New(slog.DiscardHandler), state: newState(), services: shop()}
+	r := (&program{err: io.Discard}).newRun(&config{API: "127.0.0.1:0", Drain: time.Second}, nil, shop())
 	if err := r.openAPI(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -258,10 +258,7 @@ func TestRuntimeThatFailsLater(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &run{
-		program: &program{topology: shop(), out: banner}, config: c, environ: map[string]string{}, services: shop(),
-		log: slog.New(slog.DiscardHandler), state: newState(), failed: make(chan error, 1),
-	}
+	r := (&program{topology: shop(), out: banner, err: io.Discard}).newRun(c, map[string]string{}, shop())
 	ended := make(chan error, 1)
 	go func() { ended <- r.run(t.Context()) }()
 	<-banner
@@ -370,6 +367,44 @@ func TestClosingDoesNotWaitForABrokerThatIsAway(t *testing.T) {
 	}
 }
 
+func TestRequestThatWaitsForABrokerIsAnsweredBeforeTheEnd(t *testing.T) {
+	broker, err := embedded.Start(embedded.Config{Listen: "127.0.0.1:0"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	entered := make(chan struct{})
+	sell := func(ctx context.Context, in *sale) (receipt, choreo.Events, error) {
+		close(entered)
+		return receipt{}, choreo.Emit(sold{event.From(ctx).ID, in.Body.Who}), nil
+	}
+	services := choreo.Topology{{Name: "seller", Routes: []choreo.Route{web.Post("/sales", sell, choreo.Emits(sold{}))}}}
+	c := &config{Brokers: []string{broker.Addr()}, API: "127.0.0.1:0", Drain: 2 * time.Second}
+	r := (&program{err: io.Discard}).newRun(c, nil, services)
+	if err := errors.Join(r.openBroker(t.Context()), r.openAPI(t.Context()), broker.Close()); err != nil {
+		t.Fatal(err)
+	}
+	r.state.start()
+	status := make(chan int, 1)
+	go func() {
+		defer http.DefaultClient.CloseIdleConnections()
+		answer, err := http.Post("http://"+r.about.API+"/sales", "application/json", strings.NewReader(`{"who":"Ada"}`))
+		if err != nil {
+			t.Error(err)
+			status <- 0
+			return
+		}
+		defer answer.Body.Close()
+		status <- answer.StatusCode
+	}()
+	<-entered
+	if err := r.close(); err != nil {
+		t.Error(err)
+	}
+	if got := <-status; got != http.StatusServiceUnavailable {
+		t.Errorf("answered %d", got)
+	}
+}
+
 func TestClosingLeavesHandlersTheirTime(t *testing.T) {
 	entered := make(chan struct{})
 	hang := func(ctx context.Context, _ *sale) (receipt, choreo.Events, error) {
@@ -378,10 +413,7 @@ func TestClosingLeavesHandlersTheirTime(t *testing.T) {
 		return receipt{}, nil, ctx.Err()
 	}
 	services := choreo.Topology{{Name: "seller", Routes: []choreo.Route{web.Post("/sales", hang)}}}
-	r := &run{
-		config: &config{API: "127.0.0.1:0", Drain: 10 * time.Millisecond}, log: slog.New(slog.DiscardHandler),
-		state: newState(), services: services,
-	}
+	r := (&program{err: io.Discard}).newRun(&config{API: "127.0.0.1:0", Drain: 10 * time.Millisecond}, nil, services)
 	if err := r.openAPI(t.Context()); err != nil {
 		t.Fatal(err)
 	}
