@@ -169,6 +169,8 @@ func TestRefusedPositionGivesWayToANewerOne(t *testing.T) {
 		l.mu.Unlock()
 		close(gate)
 		<-time.After(time.Minute)
+		l.mu.Lock()
+		defer l.mu.Unlock()
 		var at []int64
 		for _, offsets := range l.tries {
 			at = append(at, offsets[o.partition].At)
