@@ -25,8 +25,8 @@ func (f *Folder) Check() error {
 func (f *Folder) CheckLocked() error {
 	var faults []error
 	for _, d := range f.Domains {
-		for _, e := range d.Events {
-			for _, v := range e.Versions {
+		for _, e := range d.all() {
+			for _, v := range slices.Concat(e.Versions, e.broken) {
 				if !v.Locked() {
 					faults = append(faults, fmt.Errorf("%s: %s is a draft; once it is final, run go tool schemas lock", d.Topic.Name, v))
 				}
@@ -61,7 +61,7 @@ func (c *checker) domain(d *Domain) {
 	case slices.Contains(reserved, name) || token.IsKeyword(name):
 		c.fault(file, "no domain can be called %s: the name is reserved", name)
 	}
-	for _, e := range d.Events {
+	for _, e := range d.all() {
 		c.event(e)
 	}
 	c.sharedTypes(d)
@@ -73,14 +73,19 @@ func (c *checker) event(e *Event) {
 	if !typeName.MatchString(e.Name) {
 		c.fault(folder, "an event's name is of the form OrderPlaced")
 	}
-	for i, v := range e.Versions {
-		if v.Number != i+1 {
+	for i, number := range e.numbers() {
+		if number != i+1 {
 			c.fault(folder, "v%d.avsc is missing: versions count from 1 without a gap", i+1)
 			break
 		}
 	}
 	for _, v := range e.Versions {
-		c.version(v)
+		c.id(v)
+	}
+	for _, v := range slices.Concat(e.Versions, e.broken) {
+		if v.Schema != nil {
+			c.version(v)
+		}
 	}
 	for _, violation := range e.Violations() {
 		c.fault(e.Domain.Topic.Name, "v%d of %s cannot read v%d: %s; an incompatible change is a new event",
@@ -88,19 +93,26 @@ func (c *checker) event(e *Event) {
 	}
 }
 
+func (c *checker) id(v *Version) {
+	if other := c.ids[v.ID]; other != nil {
+		c.fault(v.Path, "its id %d is that of %s too; change an attribute of the draft", v.ID, other.Path)
+	}
+	c.ids[v.ID] = v
+}
+
+// version judges a schema, or what could be made out of one that does not
+// parse: a type of no kind has been found fault with.
 func (c *checker) version(v *Version) {
 	s, want := v.Schema, v.Event.Subject()
 	if s.Kind != KindRecord {
-		c.fault(v.Path, "an event must be a record, not %s", s)
+		if s.Kind != "" {
+			c.fault(v.Path, "an event must be a record, not %s", s)
+		}
 		return
 	}
 	if s.Name != want {
 		c.fault(v.Path, "its name is %s, and its folder says %s", s.Name, want)
 	}
-	if other := c.ids[v.ID]; other != nil {
-		c.fault(v.Path, "its id %d is that of %s too; change an attribute of the draft", v.ID, other.Path)
-	}
-	c.ids[v.ID] = v
 	c.key(v)
 	c.attributes(v)
 	if s.Doc == "" {
@@ -117,7 +129,7 @@ func (c *checker) key(v *Version) {
 		}
 		keys = append(keys, f.Name)
 		switch t := f.Type; {
-		case t.Kind == KindString, t.Kind == KindEnum, t.Kind == KindInt && t.Logical == "", t.Kind == KindLong && t.Logical == "":
+		case t.Kind == "", t.Kind == KindString, t.Kind == KindEnum, t.Kind == KindInt && t.Logical == "", t.Kind == KindLong && t.Logical == "":
 		default:
 			c.fault(v.Path, "field %s: a key must be a string, uuid, int, long or enum, not %s", f.Name, t)
 		}
@@ -214,7 +226,7 @@ func (c *checker) named(v *Version, at string, s *Schema) {
 	if s.Doc == "" && s.Kind != KindFixed { // Avro has no doc for a fixed
 		c.fault(v.Path, "field %s: doc of %s is missing", at, s)
 	}
-	if slices.ContainsFunc(v.Event.Domain.Events, func(e *Event) bool { return e.Name == s.SimpleName() }) {
+	if slices.ContainsFunc(v.Event.Domain.all(), func(e *Event) bool { return e.Name == s.SimpleName() }) {
 		c.fault(v.Path, "field %s: %s has the name of an event", at, s)
 	}
 }

@@ -31,7 +31,7 @@ var compatibilities = []Compatibility{
 func (c Compatibility) valid() bool { return c == "" || slices.Contains(compatibilities, c) }
 
 // demands reports whether c wants the reader's version to read the writer's,
-// both counted from 0 among all.
+// both by their numbers.
 func (c Compatibility) demands(reader, writer int) bool {
 	var backward, forward, transitive bool
 	switch c {
@@ -100,7 +100,7 @@ func (v *Version) Reads(wrote *Version) []Violation {
 // Demands reports whether the event's compatibility wants the one version to
 // read the other.
 func (e *Event) Demands(reader, writer *Version) bool {
-	return e.Compatibility.demands(slices.Index(e.Versions, reader), slices.Index(e.Versions, writer))
+	return e.Compatibility.demands(reader.Number, writer.Number)
 }
 
 // Violations are the pairs of versions that cannot read each other, although

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -40,8 +41,9 @@ type eventSettings struct {
 	Reason        string        `yaml:"reason"`
 }
 
-// parseDomain reads a domain.yaml; unknown keys are errors.
-func parseDomain(text []byte) (domainSettings, error) {
+// parseDomain reads a domain.yaml; unknown keys are faults, which leave the
+// others to be judged. The settings are nil if the text is not YAML.
+func parseDomain(text []byte) (*domainSettings, []error) {
 	var s domainSettings
 	d := yaml.NewDecoder(bytes.NewReader(text))
 	d.KnownFields(true)
@@ -49,19 +51,21 @@ func parseDomain(text []byte) (domainSettings, error) {
 	if wrong, ok := errors.AsType[*yaml.TypeError](err); ok {
 		faults := make([]error, len(wrong.Errors))
 		for i, w := range wrong.Errors {
-			faults[i] = errors.New(strings.Replace(w, " in type contract.domainSettings", "", 1))
+			faults[i] = errors.New(settingsType.ReplaceAllString(w, ""))
 		}
-		return s, errors.Join(faults...)
+		return &s, faults
 	}
 	if err != nil && err != io.EOF {
-		return s, err
+		return nil, []error{err}
 	}
-	return s, nil
+	return &s, nil
 }
 
+// settingsType is what of a fault is of no use to whoever wrote the file.
+var settingsType = regexp.MustCompile(` in type contract\.\w+`)
+
 // apply puts the settings into d, whose events are loaded.
-func (s domainSettings) apply(d *Domain) error {
-	var faults []error
+func (s *domainSettings) apply(d *Domain) (faults []error) {
 	fault := func(format string, args ...any) { faults = append(faults, fmt.Errorf(format, args...)) }
 	if s.Owner == "" {
 		fault("owner is missing: name the team that owns these contracts")
@@ -86,33 +90,35 @@ func (s domainSettings) apply(d *Domain) error {
 	d.Topic.Owner, d.Topic.Doc, d.Topic.Partitions = s.Owner, s.Doc, partitions
 	d.Topic.Retention, d.Topic.Replication = retention, s.Replication
 	for _, name := range slices.Sorted(maps.Keys(s.Events)) {
-		if err := s.Events[name].apply(d, name); err != nil {
-			faults = append(faults, fmt.Errorf("events: %s: %w", name, err))
+		for _, err := range s.Events[name].apply(d, name) {
+			fault("events: %s: %w", name, err)
 		}
 	}
-	return errors.Join(faults...)
+	return faults
 }
 
-func (s eventSettings) apply(d *Domain, name string) error {
-	i := slices.IndexFunc(d.Events, func(e *Event) bool { return e.Name == name })
-	if i < 0 {
-		return fmt.Errorf("there is no event of this name in the domain")
-	}
-	e := d.Events[i]
-	e.External, e.Retired, e.Compatibility, e.Reason = s.External, s.Retired, s.Compatibility, s.Reason
+func (s eventSettings) apply(d *Domain, name string) (faults []error) {
+	fault := func(format string, args ...any) { faults = append(faults, fmt.Errorf(format, args...)) }
 	if !s.Compatibility.valid() {
-		return fmt.Errorf("compatibility %q is unknown: expected one of %v", s.Compatibility, compatibilities)
+		fault("compatibility %q is unknown: expected one of %v", s.Compatibility, compatibilities)
+	} else if s.Compatibility != "" && s.Compatibility != FullTransitive && s.Reason == "" {
+		fault("compatibility %s needs a reason", s.Compatibility)
 	}
-	if s.Compatibility != "" && s.Compatibility != FullTransitive && s.Reason == "" {
-		return fmt.Errorf("compatibility %s needs a reason", s.Compatibility)
+	events := d.all()
+	i := slices.IndexFunc(events, func(e *Event) bool { return e.Name == name })
+	if i < 0 {
+		fault("there is no event of this name in the domain")
+		return faults
 	}
+	e := events[i]
+	e.External, e.Retired, e.Compatibility, e.Reason = s.External, s.Retired, s.Compatibility, s.Reason
+	numbers := e.numbers()
 	for _, n := range s.Retired {
-		known := slices.ContainsFunc(e.Versions, func(v *Version) bool { return v.Number == n })
-		if !known || n == e.Newest().Number {
-			return fmt.Errorf("retired: v%d is not an older version", n)
+		if !slices.Contains(numbers, n) || n == slices.Max(numbers) {
+			fault("retired: v%d is not an older version", n)
 		}
 	}
-	return nil
+	return faults
 }
 
 // parseRetention reads "7d", Go's durations, and "forever".

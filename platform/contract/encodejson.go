@@ -62,8 +62,7 @@ func encodeDefault(f *SchemaField) ([]byte, error) {
 
 // checkDefaults finds a default that is not of its field's type, and enums
 // whose default is not a symbol.
-func checkDefaults(s *Schema) error {
-	var faults []error
+func checkDefaults(s *Schema) (faults []error) {
 	s.walk("", func(path string, s *Schema) {
 		if s.Kind == KindEnum && s.Default != "" && !slices.Contains(s.Symbols, s.Default) {
 			faults = append(faults, fmt.Errorf("field %s: enum %s: its default %q is not a symbol", path, s.Name, s.Default))
@@ -77,7 +76,7 @@ func checkDefaults(s *Schema) error {
 			}
 		}
 	})
-	return errors.Join(faults...)
+	return faults
 }
 
 // jsonEncoder writes decoded JSON as Avro, and collects what does not fit.

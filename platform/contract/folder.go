@@ -33,6 +33,7 @@ type Domain struct {
 	Lock   Lock
 
 	folder *Folder
+	broken []*Event // of which no version parses
 }
 
 // Event is one event with all its versions.
@@ -44,6 +45,8 @@ type Event struct {
 	Retired       []int      // versions that no service may read any more
 	Compatibility Compatibility
 	Reason        string // why Compatibility is not the default
+
+	broken []*Version // that do not parse
 }
 
 // Version is one version of an event.
@@ -65,6 +68,19 @@ func (e *Event) Newest() *Version { return e.Versions[len(e.Versions)-1] }
 
 // IsRetired reports whether the version is retired.
 func (v *Version) IsRetired() bool { return slices.Contains(v.Event.Retired, v.Number) }
+
+// all is d's events, and those of which no version parses.
+func (d *Domain) all() []*Event { return slices.Concat(d.Events, d.broken) }
+
+// numbers are those of e's versions, from the lowest, with those that do not parse.
+func (e *Event) numbers() []int {
+	var numbers []int
+	for _, v := range slices.Concat(e.Versions, e.broken) {
+		numbers = append(numbers, v.Number)
+	}
+	slices.Sort(numbers)
+	return numbers
+}
 
 // GoName is the name of the Go type that the version is generated as.
 func (v *Version) GoName() string {
@@ -150,16 +166,16 @@ func (l *loader) settings(d *Domain) {
 	if errors.Is(err, fs.ErrNotExist) {
 		err = errors.New("is missing: a domain says there who owns it")
 	}
-	if err == nil {
-		var settings domainSettings
-		if settings, err = parseDomain(text); err == nil {
-			err = settings.apply(d)
-		}
-	}
 	if err != nil {
-		for _, e := range unjoin(err) {
-			l.fault(file, e)
-		}
+		l.fault(file, err)
+		return
+	}
+	settings, faults := parseDomain(text)
+	if settings != nil {
+		faults = append(faults, settings.apply(d)...)
+	}
+	for _, err := range faults {
+		l.fault(file, err)
 	}
 }
 
@@ -205,30 +221,33 @@ func (l *loader) event(d *Domain, name string) {
 	if !found {
 		l.fault(folder, errors.New("has no version: expected v1.avsc"))
 	}
-	if len(e.Versions) == 0 {
-		return
+	byNumber := func(a, b *Version) int { return a.Number - b.Number }
+	slices.SortFunc(e.Versions, byNumber)
+	slices.SortFunc(e.broken, byNumber)
+	switch {
+	case len(e.Versions) > 0:
+		d.Events = append(d.Events, e)
+	case len(e.broken) > 0:
+		d.broken = append(d.broken, e)
 	}
-	slices.SortFunc(e.Versions, func(a, b *Version) int { return a.Number - b.Number })
-	d.Events = append(d.Events, e)
 }
 
 func (l *loader) version(e *Event, number int, file string) {
+	v := &Version{Event: e, Number: number, Path: path.Join(l.folder.Name, file)}
 	text, err := fs.ReadFile(l.fsys, file)
-	if err != nil {
-		l.fault(file, err)
-		return
+	if err == nil {
+		v.Text = text
+		v.Schema, err = parseAll(text)
 	}
-	schema, err := Parse(text)
 	if err != nil {
 		for _, fault := range unjoin(err) {
 			l.fault(file, fault)
 		}
+		e.broken = append(e.broken, v)
 		return
 	}
-	e.Versions = append(e.Versions, &Version{
-		Event: e, Number: number, Path: path.Join(l.folder.Name, file), Text: text, Schema: schema,
-		ID: IDOf(e.Subject(), schema), Fingerprint: Fingerprint(e.Subject(), schema),
-	})
+	v.ID, v.Fingerprint = IDOf(e.Subject(), v.Schema), Fingerprint(e.Subject(), v.Schema)
+	e.Versions = append(e.Versions, v)
 }
 
 // unjoin takes an error made by errors.Join apart.

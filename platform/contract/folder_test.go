@@ -96,17 +96,68 @@ func TestFaults(t *testing.T) {
 	}
 }
 
+// No fault hides another, even where a file cannot be taken as it is.
 func TestAllFaultsAtOnce(t *testing.T) {
-	got := faults(t, map[string]string{
-		"a/domain.yaml": "partitions: -1\n",
-		"d/domain.yaml": domainYAML,
-		"d/E/v1.avsc":   `{"type":"record","name":"F","namespace":"d","fields":[{"name":"a","type":"int"}]}`,
-		"d/F/v1.avsc":   `{`,
-	})
-	for _, want := range []string{"owner is missing", "doc is missing", "partitions", "folder says d.E", "doc of the record", "field a: doc", "key is missing", "not JSON"} {
-		if !strings.Contains(got, want) {
-			t.Errorf("%q is not among the faults:\n%s", want, got)
-		}
+	tree := `{"type":"record","name":"Wrong","namespace":"zzz","fields":[
+		{"name":"id","type":"bytes","key":true},
+		{"name":"kids","type":{"type":"array","items":"Wrong"},"doc":"."},
+		{"name":"color","type":"colour"},
+		{"name":"0","type":{"type":"enum","name":"X","symbols":["a","a","b-c"]}},
+		{"name":"when","type":{"type":"int","logicalType":"moon"},"default":"x"},
+		{"type":"long"}]}`
+	for name, c := range map[string]struct {
+		files map[string]string
+		want  []string
+	}{
+		"in several files": {map[string]string{
+			"a/domain.yaml": "partitions: -1\n",
+			"d/domain.yaml": domainYAML,
+			"d/E/v1.avsc":   `{"type":"record","name":"F","namespace":"d","fields":[{"name":"a","type":"int"}]}`,
+			"d/F/v1.avsc":   `{`,
+		}, []string{"owner is missing", "doc is missing", "partitions", "folder says d.E", "doc of the record", "field a: doc", "key is missing", "not JSON"}},
+		"in a schema that contains itself": {map[string]string{
+			"d/domain.yaml": domainYAML, "d/Tree/v1.avsc": tree,
+		}, []string{
+			"field kids[]: zzz.Wrong contains itself", "its name is zzz.Wrong, and its folder says d.Tree", "doc of the record is missing",
+			"field id: a key must be", "field id: doc is missing", "field color: type colour is not defined", "field color: doc is missing",
+			"field 0: it has no name", "has the symbol a twice", `does not allow the symbol "b-c"`, "field 0: zzz.X must be of the namespace d", "doc of enum zzz.X",
+			`field when: logical type "moon"`, `"x" is not a whole number`, "field #6: it has no name",
+		}},
+		"in a schema without a key that contains itself": {map[string]string{
+			"d/domain.yaml": domainYAML, "d/e/v1.avsc": record(`{"name":"kids","type":"E","doc":"."}`),
+		}, []string{"field kids: d.E contains itself", "key is missing", "its name is d.E, and its folder says d.e", "schemas/d/e: an event's name"}},
+		"in what is no record by a slip": {map[string]string{
+			"d/domain.yaml": domainYAML, "d/E/v1.avsc": `{"type":"recrod","name":"F","fields":[{"name":"a","type":"int"}]}`,
+		}, []string{`without a "type" that Avro knows`, "its name is F", "key is missing", "field a: doc is missing"}},
+		"in a domain.yaml with an unknown key": {map[string]string{
+			"d/domain.yaml": "ownr: x\nowner: ''\npartitions: -1\nretention: banana\nevents: {E: {retird: [1], compatibility: SOME, retired: [9]}, F: {}}\n",
+			"d/E/v1.avsc":   record(keyField),
+		}, []string{
+			"line 1: field ownr not found\n", "field retird not found\n", "owner is missing", "doc is missing", "partitions must be", `retention "banana"`,
+			`events: E: compatibility "SOME"`, "events: E: retired: v9", "events: F: there is no event",
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := faults(t, c.files)
+			for _, want := range c.want {
+				if !strings.Contains(got, want) {
+					t.Errorf("%q is not among the faults:\n%s", want, got)
+				}
+			}
+		})
+	}
+}
+
+// A file that does not parse is there all the same: nothing may be said of it
+// that is true of a missing one alone.
+func TestWhatDoesNotParseIsNotMissing(t *testing.T) {
+	files := good()
+	files["d/domain.yaml"] += "events: {E: {compatibility: BACKWARD, reason: x, retired: [1]}, F: {external: true}}\n"
+	files["d/E/v1.avsc"] = "{"
+	files["d/F/v1.avsc"] = "{"
+	got := faults(t, files)
+	if strings.Count(got, "\n") != 1 || !strings.Contains(got, "schemas/d/E/v1.avsc: not JSON") || !strings.Contains(got, "schemas/d/F/v1.avsc: not JSON") {
+		t.Errorf("faults:\n%s\nwant just that two are not JSON", got)
 	}
 }
 
@@ -163,6 +214,10 @@ func TestLock(t *testing.T) {
 		"a version was changed": {func(f map[string]string) {
 			f["d/E/v1.avsc"] = strings.Replace(f["d/E/v1.avsc"], `"string"`, `"bytes"`, 1)
 		}, "d: v1 of E is locked and was changed; add v3.avsc"},
+		"a version does not parse any more": {func(f map[string]string) { f["d/E/v1.avsc"] = "{" },
+			"d: v1 of E is locked and was changed: it does not parse any more; restore v1.avsc"},
+		"no version does any more": {func(f map[string]string) { f["d/E/v1.avsc"], f["d/E/v2.avsc"] = "{", "{" },
+			"d: v2 of E is locked and was changed: it does not parse any more; restore v2.avsc"},
 		"a version was deleted": {func(f map[string]string) { delete(f, "d/E/v2.avsc") }, "d: v2 of E is locked and was deleted; restore v2.avsc"},
 		"an event was deleted":  {func(f map[string]string) { delete(f, "d/E/v1.avsc"); delete(f, "d/E/v2.avsc") }, "d: v1 of E is locked and was deleted"},
 		"an id was changed": {func(f map[string]string) {
@@ -179,6 +234,9 @@ func TestLock(t *testing.T) {
 			got := faults(t, changed)
 			if c.want == "" && got != "" || !strings.Contains(got, c.want) {
 				t.Errorf("faults:\n%s\nwant %q", got, c.want)
+			}
+			if strings.Contains(got, "deleted") != strings.Contains(name, "deleted") {
+				t.Errorf("faults:\n%s\nwant one to say that a version was deleted exactly if one was", got)
 			}
 		})
 	}

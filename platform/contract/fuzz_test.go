@@ -131,15 +131,16 @@ func FuzzEncodeJSON(f *testing.F) {
 // FuzzFolder loads a folder of any texts.
 func FuzzFolder(f *testing.F) {
 	f.Add(domainYAML+"retention: 3d\nevents: {E: {retired: [1]}}\n", "5 d.E 1 ff\n", record(keyField))
+	f.Add(domainYAML, "#", record(`{"name":"a","type":{"type":"fixed","name":"F","size":-1,"logicalType":"decimal","precision":3},"default":"x"}`))
 	f.Add("owner: [", "#", typed(`{"type":"array","items":["null","E"]}`))
 	f.Fuzz(func(t *testing.T, domain, lock, schema string) {
 		folder, err := contract.Load(folderOf(map[string]string{
 			"d/domain.yaml": domain, "d/schemas.lock": lock, "d/E/v1.avsc": schema, "d/E/v2.avsc": record(keyField),
 		}), "schemas")
+		_ = folder.Check() // also of what does not parse
 		if err != nil {
 			return
 		}
-		_ = folder.Check()
 		for _, d := range folder.Domains {
 			text := d.Locking().String()
 			back, err := contract.ParseLock([]byte(text))

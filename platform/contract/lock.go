@@ -114,10 +114,12 @@ func (d *Domain) checkLock() (faults []error) {
 		}
 		v := d.version(name, line.Version)
 		switch {
+		case v == nil && d.isBroken(name, line.Version):
+			fault("v%d of %s is locked and was changed: it does not parse any more; restore v%d.avsc", line.Version, name, line.Version)
 		case v == nil:
 			fault("v%d of %s is locked and was deleted; restore v%d.avsc", line.Version, name, line.Version)
 		case v.Fingerprint != line.Fingerprint:
-			fault("v%d of %s is locked and was changed; add v%d.avsc", line.Version, name, v.Event.Newest().Number+1)
+			fault("v%d of %s is locked and was changed; add v%d.avsc", line.Version, name, slices.Max(v.Event.numbers())+1)
 		case v.ID != line.ID:
 			fault("%s: v%d of %s has id %d, not %d; restore its line", LockFile, line.Version, name, v.ID, line.ID)
 		}
@@ -125,6 +127,14 @@ func (d *Domain) checkLock() (faults []error) {
 	return faults
 }
 
+// isBroken reports whether the version is there and does not parse.
+func (d *Domain) isBroken(name string, number int) bool {
+	return slices.ContainsFunc(d.all(), func(e *Event) bool {
+		return e.Name == name && slices.ContainsFunc(e.broken, func(v *Version) bool { return v.Number == number })
+	})
+}
+
+// version finds a version that parses, nil if there is none.
 func (d *Domain) version(name string, number int) *Version {
 	for _, e := range d.Events {
 		for _, v := range e.Versions {

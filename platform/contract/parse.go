@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -15,23 +16,31 @@ import (
 
 // Parse reads the text of one Avro schema. The text stands for itself: names
 // that it uses must be defined in it. A schema that contains itself is refused.
+// The error joins all faults.
 func Parse(text []byte) (*Schema, error) {
+	schema, err := parseAll(text)
+	if err != nil {
+		return nil, err
+	}
+	return schema, nil
+}
+
+// parseAll is [Parse], and returns together with the faults as much of the
+// schema as could be made out, nil if the text is not JSON: types that have no
+// meaning are of no kind in it.
+func parseAll(text []byte) (*Schema, error) {
 	tree, err := decodeTree(text)
 	if err != nil {
 		return nil, err
 	}
 	p := parser{defined: map[string]*Schema{}}
-	// Recursion is looked for first: it overflows the stack in hamba/avro.
-	schema, err := p.schema(tree, "")
-	if err != nil {
-		return nil, err
-	}
-	if err := checkDefaults(schema); err != nil {
-		return nil, err
+	schema := p.schema("", tree, "")
+	if faults := append(p.faults, checkDefaults(schema)...); len(faults) > 0 {
+		return schema, errors.Join(faults...) // hamba/avro would overflow the stack if the schema contains itself
 	}
 	// A cache of its own for each text, since the shared one mixes versions up.
 	if _, err := avro.ParseBytesWithCache(text, "", &avro.SchemaCache{}); err != nil {
-		return nil, errors.New(strings.TrimPrefix(err.Error(), "avro: "))
+		return schema, errors.New(strings.TrimPrefix(err.Error(), "avro: "))
 	}
 	return schema, nil
 }
@@ -54,40 +63,61 @@ func decodeTree(text []byte) (any, error) {
 	return tree, nil
 }
 
-// parser builds a [Schema] out of decoded JSON.
+// parser builds a [Schema] out of decoded JSON. It goes on after a fault, so
+// that all are found at once.
 type parser struct {
 	defined map[string]*Schema // by full name; nil while the definition is being read
+	faults  []error
+}
+
+// fault says what is wrong at a path of fields, empty for the schema as a whole.
+func (p *parser) fault(at, format string, args ...any) {
+	err := fmt.Errorf(format, args...)
+	if at != "" {
+		err = fmt.Errorf("field %s: %w", at, err)
+	}
+	p.faults = append(p.faults, err)
 }
 
 var primitives = []Kind{
 	KindNull, KindBoolean, KindInt, KindLong, KindFloat, KindDouble, KindBytes, KindString,
 }
 
-func (p *parser) schema(tree any, namespace string) (*Schema, error) {
+func (p *parser) schema(at string, tree any, namespace string) *Schema {
 	switch t := tree.(type) {
 	case string:
-		return p.named(t, namespace)
+		return p.named(at, t, namespace)
 	case []any:
-		return p.union(t, namespace)
+		s := &Schema{Kind: KindUnion}
+		for _, branch := range t {
+			s.Branches = append(s.Branches, p.schema(at, branch, namespace))
+		}
+		return s
 	case map[string]any:
-		return p.complex(t, namespace)
+		return p.complex(at, t, namespace)
+	case nil:
+		p.fault(at, "its type is missing")
+	default:
+		p.fault(at, "%v is not a schema: expected a name, an object or a list", tree)
 	}
-	return nil, fmt.Errorf("%v is not a schema: expected a name, an object or a list", tree)
+	return &Schema{}
 }
 
-func (p *parser) named(name, namespace string) (*Schema, error) {
+func (p *parser) named(at, name, namespace string) *Schema {
 	if slices.Contains(primitives, Kind(name)) {
-		return &Schema{Kind: Kind(name)}, nil
+		return &Schema{Kind: Kind(name)}
 	}
 	full := fullName(name, namespace)
 	s, ok := p.defined[full]
 	switch {
 	case !ok:
-		return nil, fmt.Errorf("type %s is not defined in this file", name)
+		p.fault(at, "type %s is not defined in this file", name)
 	case s == nil:
-		return nil, fmt.Errorf("%s contains itself: recursive schemas are not supported", full)
+		p.fault(at, "%s contains itself: recursive schemas are not supported", full)
+	default:
+		return s
 	}
-	return s, nil
+	return &Schema{}
 }
 
 func fullName(name, namespace string) string {
@@ -95,18 +125,6 @@ func fullName(name, namespace string) string {
 		return name
 	}
 	return namespace + "." + name
-}
-
-func (p *parser) union(branches []any, namespace string) (*Schema, error) {
-	s := &Schema{Kind: KindUnion}
-	for _, b := range branches {
-		branch, err := p.schema(b, namespace)
-		if err != nil {
-			return nil, err
-		}
-		s.Branches = append(s.Branches, branch)
-	}
-	return s, nil
 }
 
 // known lists the attributes of an object that Avro knows; all others are
@@ -130,30 +148,34 @@ func props(m map[string]any) map[string]any {
 	return out
 }
 
-func (p *parser) complex(m map[string]any, namespace string) (*Schema, error) {
+func (p *parser) complex(at string, m map[string]any, namespace string) *Schema {
 	kind, ok := m["type"].(string)
-	if !ok {
-		return nil, errors.New(`an object without a "type" that is a string is not a schema`)
-	}
+	_, hasFields := m["fields"]
 	s := &Schema{Kind: Kind(kind), Props: props(m)}
 	s.Doc, _ = m["doc"].(string)
-	var err error
-	switch s.Kind {
-	case KindRecord, KindEnum, KindFixed:
-		err = p.definition(s, m, namespace)
-	case KindArray:
-		s.Items, err = p.schema(m["items"], namespace)
-	case KindMap:
-		s.Items, err = p.schema(m["values"], namespace)
+	switch {
+	case s.Kind == KindRecord, s.Kind == KindEnum, s.Kind == KindFixed:
+		p.definition(at, s, m, namespace)
+	case s.Kind == KindArray:
+		s.Items = p.schema(at+"[]", m["items"], namespace)
+	case s.Kind == KindMap:
+		s.Items = p.schema(at+"[]", m["values"], namespace)
+	case slices.Contains(primitives, s.Kind):
+	case ok && !hasFields:
+		return p.named(at, kind, namespace)
 	default:
-		if !slices.Contains(primitives, s.Kind) {
-			return p.named(kind, namespace)
+		p.fault(at, `an object without a "type" that Avro knows is not a schema`)
+		if !hasFields {
+			return &Schema{}
 		}
+		s.Kind = KindRecord // what else has fields
+		p.definition(at, s, m, namespace)
 	}
-	if err != nil {
-		return nil, err
+	if err := s.setLogical(m); err != nil {
+		p.fault(at, "%w", err)
+		s.Logical, s.Precision, s.Scale = "", 0, 0
 	}
-	return s, s.setLogical(m)
+	return s
 }
 
 func (s *Schema) setLogical(m map[string]any) error {
@@ -200,7 +222,10 @@ func integer(v any) (int, error) {
 	return strconv.Atoi(n.String())
 }
 
-func (p *parser) definition(s *Schema, m map[string]any, namespace string) error {
+// avroName is how names and symbols must be spelt.
+var avroName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+
+func (p *parser) definition(at string, s *Schema, m map[string]any, namespace string) {
 	name, _ := m["name"].(string)
 	if ns, _ := m["namespace"].(string); ns != "" {
 		namespace = ns
@@ -209,35 +234,52 @@ func (p *parser) definition(s *Schema, m map[string]any, namespace string) error
 	if i := strings.LastIndexByte(s.Name, '.'); i >= 0 {
 		namespace = s.Name[:i]
 	}
-	if _, again := p.defined[s.Name]; again {
-		return fmt.Errorf("%s is defined twice, or contains itself: recursive schemas are not supported", s.Name)
+	if !avroName.MatchString(s.SimpleName()) {
+		p.fault(at, "%s has a name that Avro does not allow: %q", s.Kind, s.SimpleName())
 	}
 	for _, a := range texts(m["aliases"]) {
 		s.Aliases = append(s.Aliases, fullName(a, namespace))
 	}
-	p.defined[s.Name] = nil
-	var err error
+	if _, again := p.defined[s.Name]; again {
+		p.fault(at, "%s is defined twice, or contains itself: recursive schemas are not supported", s.Name)
+	} else {
+		p.defined[s.Name] = nil
+		defer func() { p.defined[s.Name] = s }()
+	}
 	switch s.Kind {
 	case KindRecord:
-		err = p.fields(s, m, namespace)
+		p.fields(at, s, m, namespace)
 	case KindEnum:
-		s.Symbols = texts(m["symbols"])
-		s.Default, _ = m["default"].(string)
-		if len(s.Symbols) == 0 {
-			err = fmt.Errorf("enum %s has no symbols", s.Name)
-		}
+		p.symbols(at, s, m)
 	case KindFixed:
+		var err error
 		s.Size, err = integer(m["size"])
-		if err == nil && (s.Size < 1 || s.Size > maxFixed) {
-			err = fmt.Errorf("fixed %s must have between 1 and %d bytes", s.Name, maxFixed)
+		if err != nil || s.Size < 1 || s.Size > maxFixed {
+			p.fault(at, "fixed %s must have between 1 and %d bytes, not %s", s.Name, maxFixed, show(m["size"]))
+			s.Size = maxFixed
 		}
 	}
-	p.defined[s.Name] = s
-	return err
 }
 
 // maxFixed bounds fixeds, which are reserved before they are read.
 const maxFixed = 64 << 10
+
+func (p *parser) symbols(at string, s *Schema, m map[string]any) {
+	s.Symbols = texts(m["symbols"])
+	s.Default, _ = m["default"].(string)
+	if len(s.Symbols) == 0 {
+		p.fault(at, "enum %s has no symbols", s.Name)
+		s.Default = ""
+	}
+	for i, symbol := range s.Symbols {
+		if !avroName.MatchString(symbol) {
+			p.fault(at, "enum %s: Avro does not allow the symbol %q", s.Name, symbol)
+		}
+		if slices.Contains(s.Symbols[:i], symbol) {
+			p.fault(at, "enum %s has the symbol %s twice", s.Name, symbol)
+		}
+	}
+}
 
 func texts(v any) []string {
 	list, _ := v.([]any)
@@ -250,34 +292,47 @@ func texts(v any) []string {
 	return out
 }
 
-func (p *parser) fields(s *Schema, m map[string]any, namespace string) error {
+func (p *parser) fields(at string, s *Schema, m map[string]any, namespace string) {
 	list, ok := m["fields"].([]any)
 	if !ok {
-		return fmt.Errorf("record %s has no list of fields", s.Name)
+		p.fault(at, "record %s has no list of fields", s.Name)
 	}
-	for _, item := range list {
+	for i, item := range list {
 		fm, ok := item.(map[string]any)
 		if !ok {
-			return fmt.Errorf("record %s: a field must be an object, not %v", s.Name, item)
+			p.fault(at, "record %s: a field must be an object, not %v", s.Name, item)
+			continue
 		}
-		f := &SchemaField{Aliases: texts(fm["aliases"]), Props: props(fm)}
-		f.Name, _ = fm["name"].(string)
-		f.Doc, _ = fm["doc"].(string)
-		f.IsKey = fm["key"] == true
-		f.PII = fm["pii"] == true
-		for _, name := range misplaced {
-			if _, ok := fm[name]; ok {
-				f.misplaced = append(f.misplaced, name)
-			}
+		f := newField(fm)
+		if f.Name == "" {
+			f.Name = "#" + itoa(i+1) // by its place, in messages
 		}
-		if def, ok := fm["default"]; ok {
-			f.Default, _ = json.Marshal(def) // it was decoded from JSON just now
+		path := join(at, f.Name)
+		switch {
+		case !avroName.MatchString(f.Name):
+			p.fault(path, "it has no name, or one that Avro does not allow")
+		case s.Field(f.Name) != nil:
+			p.fault(path, "record %s has two fields of this name", s.Name)
 		}
-		var err error
-		if f.Type, err = p.schema(fm["type"], namespace); err != nil {
-			return fmt.Errorf("field %s: %w", f.Name, err)
-		}
+		f.Type = p.schema(path, fm["type"], namespace)
 		s.Fields = append(s.Fields, f)
 	}
-	return nil
+}
+
+// newField is a field without its type.
+func newField(m map[string]any) *SchemaField {
+	f := &SchemaField{Aliases: texts(m["aliases"]), Props: props(m)}
+	f.Name, _ = m["name"].(string)
+	f.Doc, _ = m["doc"].(string)
+	f.IsKey = m["key"] == true
+	f.PII = m["pii"] == true
+	for _, name := range misplaced {
+		if _, ok := m[name]; ok {
+			f.misplaced = append(f.misplaced, name)
+		}
+	}
+	if def, ok := m["default"]; ok {
+		f.Default, _ = json.Marshal(def) // it was decoded from JSON just now
+	}
+	return f
 }

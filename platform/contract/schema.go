@@ -115,6 +115,8 @@ func simpleName(full string) string { return full[strings.LastIndexByte(full, '.
 // "array of orders.Item".
 func (s *Schema) String() string {
 	switch {
+	case s.Kind == "":
+		return "an unknown type"
 	case s.Logical == LogicalDecimal:
 		return "decimal(" + itoa(s.Precision) + "," + itoa(s.Scale) + ")"
 	case s.Logical != "":

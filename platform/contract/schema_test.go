@@ -64,7 +64,7 @@ func TestParseRefuses(t *testing.T) {
 		"an enum without symbols":     {typed(`{"type":"enum","name":"X","symbols":[]}`), "no symbols"},
 		"an enum's symbol twice":      {typed(`{"type":"enum","name":"X","symbols":["a","a"]}`), "a"},
 		"an enum's default":           {typed(`{"type":"enum","name":"X","symbols":["a"],"default":"b"}`), "b"},
-		"a fixed without a size":      {typed(`{"type":"fixed","name":"X"}`), "not a number"},
+		"a fixed without a size":      {typed(`{"type":"fixed","name":"X"}`), "between 1 and 65536 bytes, not null"},
 		"a fixed of no bytes":         {typed(`{"type":"fixed","name":"X","size":0}`), "between 1"},
 		"a fixed too large":           {typed(`{"type":"fixed","name":"X","size":1000000000}`), "between 1"},
 		"a duration":                  {typed(`{"type":"fixed","name":"X","size":12,"logicalType":"duration"}`), "duration"},
@@ -82,7 +82,7 @@ func TestParseRefuses(t *testing.T) {
 		"a default of second branch":  {record(`{"name":"a","type":["null","int"],"doc":".","default":1}`), "a"},
 		"a default that lacks fields": {record(`{"name":"a","doc":".","default":{},"type":{"type":"record","name":"R","fields":[{"name":"b","type":"int"}]}}`), "b"},
 		"a default of a wrong size":   {record(`{"name":"a","type":{"type":"fixed","name":"X","size":2},"doc":".","default":"abc"}`), "a"},
-		"a field twice":               {record(`{"name":"a","type":"int","doc":"."},{"name":"a","type":"int","doc":"."}`), "duplicate"},
+		"a field twice":               {record(`{"name":"a","type":"int","doc":"."},{"name":"a","type":"int","doc":"."}`), "two fields of this name"},
 		"a union of the same twice":   {typed(`["int","int"]`), "union"},
 		"a name that is none":         {typed(`{"type":"enum","name":"0x","symbols":["a"]}`), "0x"},
 	} {
