@@ -8,10 +8,10 @@ import (
 	"log/slog"
 	"net"
 	"strings"
+	"sync"
 	"time"
 
 	kgo "github.com/segmentio/kafka-go"
-	"github.com/troupedev/troupe/platform/kafka/internal/openconns"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
@@ -84,7 +84,7 @@ type Client struct {
 	addr      net.Addr
 	transport *kgo.Transport
 	format    *kmsg.RequestFormatter
-	conns     openconns.Set
+	conns     conns
 	reach     reach
 	log       *slog.Logger
 	stop      context.CancelFunc
@@ -101,11 +101,12 @@ func New(cfg Config) (*Client, error) {
 		cfg:    cfg,
 		addr:   kgo.TCP(cfg.Brokers...),
 		format: kmsg.NewRequestFormatter(kmsg.FormatterClientID(cfg.ClientID)),
+		conns:  conns{open: make(map[net.Conn]struct{})},
 		log:    cfg.Logger,
 		stop:   stop,
 	}
 	c.transport = &kgo.Transport{
-		Dial:        c.dial,
+		Dial:        c.conns.dial(&net.Dialer{Timeout: cfg.DialTimeout}),
 		DialTimeout: cfg.DialTimeout,
 		MetadataTTL: cfg.MetadataAge,
 		ClientID:    cfg.ClientID,
@@ -137,17 +138,55 @@ func (c *Client) Reachable() bool { return c.reach.is() }
 // closed before; what they still have in hand fails.
 func (c *Client) Close() error {
 	c.stop()
-	c.conns.Close()
+	c.conns.closeAll()
 	c.transport.CloseIdleConnections()
 	return nil
 }
 
-// dial opens a connection that Close ends.
-func (c *Client) dial(ctx context.Context, network, addr string) (net.Conn, error) {
-	dialer := net.Dialer{Timeout: c.cfg.DialTimeout}
-	nc, err := dialer.DialContext(ctx, network, addr)
-	if err != nil {
-		return nil, err
+// conns remembers the open connections, because kafka-go's transport ends a
+// connection only once it is idle, which after a cancelled request takes as
+// long as the request might have.
+type conns struct {
+	mu     sync.Mutex
+	open   map[net.Conn]struct{}
+	closed bool
+}
+
+func (cs *conns) dial(d *net.Dialer) func(context.Context, string, string) (net.Conn, error) {
+	return func(ctx context.Context, network, addr string) (net.Conn, error) {
+		nc, err := d.DialContext(ctx, network, addr)
+		if err != nil {
+			return nil, err
+		}
+		cs.mu.Lock()
+		defer cs.mu.Unlock()
+		if cs.closed {
+			nc.Close()
+			return nil, ErrClosed
+		}
+		cs.open[nc] = struct{}{}
+		return &conn{Conn: nc, from: cs}, nil
 	}
-	return c.conns.Add(nc)
+}
+
+func (cs *conns) closeAll() {
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	cs.closed = true
+	for nc := range cs.open {
+		nc.Close()
+	}
+	clear(cs.open)
+}
+
+type conn struct {
+	net.Conn
+	from *conns
+}
+
+func (c *conn) Close() error {
+	c.from.mu.Lock()
+	delete(c.from.open, c.Conn)
+	c.from.mu.Unlock()
+	return c.Conn.Close()
 }

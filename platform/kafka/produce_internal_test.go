@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -43,6 +44,27 @@ func TestRecordIsGivenUpAfterItsDeliveryTimeout(t *testing.T) {
 				t.Error("not given up")
 			}
 		})
+	}
+}
+
+// The context's end is heard of by another goroutine, which may be late.
+func TestRecordWhoseContextHasEndedIsNotTaken(t *testing.T) {
+	p, err := nowhere(t).Producer(ProducerConfig{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	result := make(chan error, 1)
+	s := &send{p: p, ctx: ctx, left: 1, report: func(err error) { result <- err }}
+	p.waiting++
+	l := newLane(p, TopicPartition{Topic: "orders"})
+	l.queue = []*item{{Record: Record{Topic: "orders"}, send: s}}
+	if l.take() {
+		t.Error("it is sent")
+	}
+	if err := <-result; !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
 	}
 }
 

@@ -406,7 +406,7 @@ func TestTopicOfMaxRecordBytesTakesTheLargestRecord(t *testing.T) {
 	p := producer(t, c, kafka.ProducerConfig{})
 	const rest = 200 // more than what the encoding adds
 	if err := p.Produce(ctx, kafka.Record{Topic: name, Value: make([]byte, kafka.MaxRecordBytes-rest)}); err != nil {
-		t.Error(err)
+		t.Fatal(err)
 	}
 	if got := read(t, c, kafka.TopicPartition{Topic: name}, 1)[0]; len(got.Value) != kafka.MaxRecordBytes-rest {
 		t.Errorf("read back %d bytes", len(got.Value))

@@ -5,34 +5,22 @@ import (
 	"fmt"
 	"net"
 
-	"github.com/troupedev/troupe/platform/kafka/internal/openconns"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 // maxRequest bounds a request, as Kafka's socket.request.max.bytes does.
 const maxRequest = 100 << 20
 
-// listener closes with itself the connections that came by it.
-type listener struct {
-	net.Listener
-	conns openconns.Set
-}
+// listener lets a client through only by a conn.
+type listener struct{ net.Listener }
 
 // Accept waits for the next connection.
-func (l *listener) Accept() (net.Conn, error) {
+func (l listener) Accept() (net.Conn, error) {
 	nc, err := l.Listener.Accept()
 	if err != nil {
 		return nil, err
 	}
-	if nc, err = l.conns.Add(nc); err != nil {
-		return nil, err
-	}
 	return &conn{Conn: nc}, nil
-}
-
-func (l *listener) closeAll() {
-	l.Listener.Close()
-	l.conns.Close()
 }
 
 // conn is a client's connection. It refuses what is no request of Kafka's

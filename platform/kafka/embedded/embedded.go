@@ -52,11 +52,10 @@ type Config struct {
 
 // Broker is a running broker.
 type Broker struct {
-	addr     string
-	cluster  *kfake.Cluster
-	listener *listener
-	lock     *os.File // nil: no folder
-	close    sync.Once
+	addr    string
+	cluster *kfake.Cluster
+	lock    *os.File // nil: no folder
+	close   sync.Once
 }
 
 // Start starts a broker; it answers when Start returns. The errors are meant
@@ -79,11 +78,11 @@ func Start(cfg Config) (*Broker, error) {
 	}
 	cluster, err := open(cfg, ln)
 	if err != nil {
-		ln.closeAll()
+		ln.Close()
 		unlock(lock)
 		return nil, err
 	}
-	return &Broker{addr: ln.Addr().String(), cluster: cluster, listener: ln, lock: lock}, nil
+	return &Broker{addr: ln.Addr().String(), cluster: cluster, lock: lock}, nil
 }
 
 // Addr is host:port where the broker listens.
@@ -93,13 +92,12 @@ func (b *Broker) Addr() string { return b.addr }
 func (b *Broker) Close() error {
 	b.close.Do(func() {
 		b.cluster.Close()
-		b.listener.closeAll()
 		unlock(b.lock)
 	})
 	return nil
 }
 
-func open(cfg Config, ln *listener) (cluster *kfake.Cluster, err error) {
+func open(cfg Config, ln net.Listener) (cluster *kfake.Cluster, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = broken(cfg.DataDir, fmt.Errorf("%v", p))
@@ -129,7 +127,7 @@ func broken(dir string, err error) error {
 	return fmt.Errorf("embedded broker: the data in %s cannot be read: %w; remove that folder to start anew, or set --data", dir, err)
 }
 
-func listen(addr string) (*listener, error) {
+func listen(addr string) (net.Listener, error) {
 	ln, err := net.Listen("tcp", addr)
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
@@ -137,7 +135,7 @@ func listen(addr string) (*listener, error) {
 	case err != nil:
 		return nil, fmt.Errorf("embedded broker: cannot listen on %s (--embedded): %w", addr, err)
 	}
-	return &listener{Listener: ln}, nil
+	return listener{ln}, nil
 }
 
 // lockDir makes the folder and keeps other processes out of it. The lock goes

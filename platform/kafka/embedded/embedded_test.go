@@ -3,6 +3,7 @@ package embedded_test
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -304,5 +305,24 @@ func BenchmarkStart(b *testing.B) {
 		b.StopTimer()
 		broker.Close()
 		b.StartTimer()
+	}
+}
+
+func TestCloseEndsConnections(t *testing.T) {
+	b := start(t, "")
+	nc, err := net.Dial("tcp", b.Addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	if err := client(t, b.Addr()).Ping(t.Context()); err != nil { // accepted after the one above
+		t.Fatal(err)
+	}
+	b.Close()
+	if err := nc.SetReadDeadline(time.Now().Add(5 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := nc.Read(make([]byte, 1)); errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Error("the connection is open after Close")
 	}
 }
