@@ -27,7 +27,7 @@ type Topic struct {
 	Owner string // team that owns the domain's contracts
 	Doc   string
 
-	Partitions  int           // default 4; raised by command only
+	Partitions  int           // default 4; never raised unasked
 	Retention   time.Duration // how long records are kept; default 7 days, negative: for ever
 	Replication int           // copies of each record; 0: the broker's own default
 }
