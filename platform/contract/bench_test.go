@@ -30,57 +30,6 @@ func parsed(t testing.TB, text string) avro.Schema {
 	return schema
 }
 
-// compare runs two benchmarks, and reports how much of the second's time the
-// first takes. The bars are 0.25 to encode, and 0.6 to decode.
-func compare(b *testing.B, ours, theirs func()) {
-	both := []func(){ours, theirs}
-	var took [2]float64
-	for i, name := range []string{"troupe", "hamba"} {
-		b.Run(name, func(b *testing.B) {
-			b.ReportAllocs()
-			for b.Loop() {
-				both[i]()
-			}
-			took[i] = float64(b.Elapsed()) / float64(b.N)
-		})
-	}
-	b.Run("ratio", func(b *testing.B) {
-		for b.Loop() { // it has been measured above
-		}
-		b.ReportMetric(0, "ns/op")
-		b.ReportMetric(took[0]/took[1], "troupe/hamba")
-	})
-}
-
-// BenchmarkEncode compares [contract.Append] with hamba/avro's Marshal.
-func BenchmarkEncode(b *testing.B) {
-	var e event.Event = measured()
-	var buf []byte
-	schema := parsed(b, e.EventType().Schema)
-	compare(b,
-		func() { buf, _ = contract.Append(buf[:0], e) },
-		func() { _, _ = avro.Marshal(schema, e) })
-}
-
-// BenchmarkDecode compares [contract.Decode] with hamba/avro's Unmarshal.
-func BenchmarkDecode(b *testing.B) {
-	e := measured()
-	value := encode(b, e)
-	schema := parsed(b, e.EventType().Schema)
-	var ours, theirs sample.Measured
-	compare(b,
-		func() {
-			if err := contract.Decode(value, e.EventType(), &ours); err != nil {
-				b.Fatal(err)
-			}
-		},
-		func() {
-			if err := avro.Unmarshal(schema, value[5:], &theirs); err != nil {
-				b.Fatal(err)
-			}
-		})
-}
-
 // BenchmarkResolve reads version 1 as version 2, its fields in another order.
 func BenchmarkResolve(b *testing.B) {
 	old := evolvedV1()
