@@ -64,6 +64,14 @@ func textOf(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b))
 // onStack hides a pointer from escape analysis, which cannot see that events
 // do not keep the Writer or Reader that they are handed: it then needs neither
 // an allocation nor a pool. Generated code is the only one to get it.
+//
+// While the pointer is a number, the stack must not move, since the number does
+// not move with it. So nothing may be called there: not what grows the stack at
+// a function's start, nor the check of pointers that -race brings along, at
+// which the garbage collector may shrink it.
+//
+//go:nosplit
+//go:nocheckptr
 func onStack[T Writer | Reader](p *T) *T {
 	hidden := uintptr(unsafe.Pointer(p))
 	return *(**T)(unsafe.Pointer(&hidden))
