@@ -40,7 +40,7 @@ func TestCommandsThatNeedNoBroker(t *testing.T) {
 		{"version", []string{"version"}, 0, "troupe "},
 		{"version in JSON", []string{"version", "--json"}, 0, `"go": "go1.`},
 		{"tail without a topic", []string{"tail"}, 1, "tail takes one TOPIC, not 0; see troupe tail --help"},
-		{"tail where nothing runs", []string{"tail", "shop", "--data", nobody}, 1, "start one by `troupe run`, or name the brokers by --brokers"},
+		{"tail where nothing runs", []string{"tail", "shop", "--data", nobody}, 1, "start one by `troupe run`, name its folder by --data, or the brokers by --brokers"},
 		{"tail from the middle", []string{"tail", "shop", "--from", "middle"}, 1, `"middle" is neither start nor end`},
 		{"tail of fewer than none", []string{"tail", "shop", "-n", "-1"}, 1, "-n: -1 is below 0"},
 		{"tail where no broker answers", []string{"tail", "shop", "--brokers", "127.0.0.1:1"}, 1, "cannot reach Kafka at 127.0.0.1:1"},

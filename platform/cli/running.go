@@ -39,7 +39,7 @@ func (r *running) write(data string) error {
 }
 
 // nobodyRuns says what a command can be told instead.
-const nobodyRuns = "start one by `troupe run`, or name the brokers by --brokers"
+const nobodyRuns = "start one by `troupe run`, name its folder by --data, or the brokers by --brokers"
 
 // findRunning reads what runs on a data folder.
 func findRunning(data string) (*running, error) {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"go/token"
+	"maps"
 	"path"
 	"regexp"
 	"slices"
@@ -157,8 +158,20 @@ func (c *checker) keyBefore(v *Version) {
 	}
 }
 
+// unknown finds attributes that nobody knows: a misspelt one would be locked
+// with the version, without a word. Those of other tools have a dot or a dash
+// in their names: "connect.name", "x-team".
+func (c *checker) unknown(path, at string, props map[string]any, known ...string) {
+	for _, name := range slices.Sorted(maps.Keys(props)) {
+		if !slices.Contains(known, name) && !strings.ContainsAny(name, ".-") {
+			c.fault(path, "%sthere is no attribute %s; there are %s, and other tools' with a dot or dash in their names", at, name, strings.Join(known, " and "))
+		}
+	}
+}
+
 // attributes checks those of Troupe's own.
 func (c *checker) attributes(v *Version) {
+	c.unknown(v.Path, "", v.Schema.Props, "outcome", "reply")
 	if outcome, ok := v.Schema.Props["outcome"]; ok && outcome != "success" && outcome != "failure" {
 		c.fault(v.Path, `outcome must be "success" or "failure", not %s`, show(outcome))
 	}
@@ -202,6 +215,7 @@ func (c *checker) field(v *Version, at string, f *SchemaField, top bool) {
 	if f.IsKey && !top {
 		c.fault(v.Path, "field %s: only a field of the event itself can be the key", at)
 	}
+	c.unknown(v.Path, "field "+at+": ", f.Props, "key", "pii", "order")
 	for _, name := range []string{"key", "pii"} {
 		if value, ok := f.Props[name]; ok && value != true && value != false {
 			c.fault(v.Path, "field %s: %s must be true or false, not %s", at, name, show(value))

@@ -72,6 +72,8 @@ func TestFaults(t *testing.T) {
 		"items that take no bytes":      {one(typed(`{"type":"array","items":"null"}`)), "field f: an item of array of null may take no bytes"},
 		"a record of no bytes in one":   {one(typed(`{"type":"array","items":{"type":"record","name":"R","doc":".","fields":[]}}`)), "may take no bytes"},
 		"a logical type on the field":   {one(record(keyField + `,{"name":"t","type":"long","logicalType":"timestamp-millis","doc":"."}`)), "field t: logicalType belongs into its type"},
+		"an attribute that is none":     {one(strings.Replace(record(keyField), `"doc":"An`, `"outcom":"success","doc":"An`, 1)), "there is no attribute outcom; there are outcome and reply"},
+		"a field's attribute":           {one(record(strings.Replace(keyField, `"key":true`, `"key":true,"pi":true`, 1))), "there is no attribute pi; there are key and pii and order"},
 		"an outcome that is none":       {one(strings.Replace(record(keyField), `"doc":"An`, `"outcome":"good","doc":"An`, 1)), "outcome must be"},
 		"a type of another domain":      {one(typed(`{"type":"enum","name":"x.X","doc":".","symbols":["a"]}`)), "field f: x.X must be of the namespace d"},
 		"a type in small letters":       {one(typed(`{"type":"enum","name":"x","doc":".","symbols":["a"]}`)), "must be of the form OrderLine"},

@@ -1,6 +1,6 @@
 // Package embedded is a Kafka broker in this process, for trying Troupe out and
 // for tests: nothing to install, data kept in a folder. It listens on a real
-// port, so kcat and every other Kafka client work against it.
+// port, so that kcat and other Kafka clients work against it.
 //
 // It is franz-go's kfake, one broker with everything in one goroutine. What
 // surprises:
@@ -8,6 +8,8 @@
 //     outlive a kill -9 of this process, not a power cut.
 //   - Starting reads all records in the folder: about 3 s for a gigabyte, a few
 //     milliseconds for 10,000 records.
+//   - It does not say that it knows the oldest produce requests, so clients on
+//     librdkafka, kcat among them, send it nothing compressed.
 //   - Topics are made by Troupe's provisioning, not by producing to them.
 //   - Groups begin without their members after a restart, so every member joins
 //     again; committed offsets are kept.
