@@ -46,22 +46,14 @@ func Service(cards Cards) choreo.Service {
 }
 
 func (s *service) chargeOrder(ctx context.Context, o orders.OrderPlaced) (choreo.Events, error) {
-	var items []payments.Item
-	for _, i := range o.Items {
-		items = append(items, payments.Item(i))
-	}
 	return s.charge(ctx, o.Card, payments.PaymentProcessed{
-		Reference: o.OrderID, Purpose: payments.Storefront, Customer: o.Customer, Email: o.Email, Amount: o.Total, Items: items,
+		Reference: o.OrderID, Purpose: payments.Storefront, Customer: o.Customer, Email: o.Email, Amount: o.Total, Items: itemsOf(o.Items),
 	})
 }
 
 func (s *service) chargeChecked(ctx context.Context, i inventory.InventoryChecked) (choreo.Events, error) {
-	var items []payments.Item
-	for _, item := range i.Items {
-		items = append(items, payments.Item(item))
-	}
 	return s.charge(ctx, i.Card, payments.PaymentProcessed{
-		Reference: i.OrderID, Purpose: payments.Wholesale, Customer: i.Customer, Email: i.Email, Amount: i.Total, Items: items,
+		Reference: i.OrderID, Purpose: payments.Wholesale, Customer: i.Customer, Email: i.Email, Amount: i.Total, Items: itemsOf(i.Items),
 	})
 }
 
@@ -92,4 +84,13 @@ func (s *service) refundShort(ctx context.Context, i inventory.InventoryShort) (
 		Reference: i.OrderID, Purpose: payments.Storefront, Customer: i.Customer, Email: i.Email,
 		Amount: i.Total, Reason: "out of stock: " + i.SKU,
 	}), nil
+}
+
+// itemsOf takes over another domain's items, which are of the same shape.
+func itemsOf[I orders.Item | inventory.Item](theirs []I) []payments.Item {
+	var out []payments.Item
+	for _, i := range theirs {
+		out = append(out, payments.Item(i))
+	}
+	return out
 }
