@@ -38,3 +38,16 @@ const (
 )
 
 var enumPurpose = &contract.Enum{Name: "payments.Purpose", Symbols: []string{"storefront", "wholesale", "flight"}}
+
+// SeatPreference is the enum payments.SeatPreference: Where a passenger would
+// like to sit.
+type SeatPreference string
+
+// Values of SeatPreference.
+const (
+	Any    SeatPreference = "any"
+	Window SeatPreference = "window"
+	Aisle  SeatPreference = "aisle"
+)
+
+var enumSeatPreference = &contract.Enum{Name: "payments.SeatPreference", Symbols: []string{"any", "window", "aisle"}}

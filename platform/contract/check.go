@@ -176,8 +176,9 @@ func (c *checker) attributes(v *Version) {
 		c.fault(v.Path, `outcome must be "success" or "failure", not %s`, show(outcome))
 	}
 	if reply, ok := v.Schema.Props["reply"]; ok {
-		if name, isText := reply.(string); !isText || name == "" {
-			c.fault(v.Path, "reply must be the name of an event, not %s", show(reply))
+		name, _ := reply.(string)
+		if !slices.ContainsFunc(v.Event.Domain.Events, func(e *Event) bool { return e.Name == name }) {
+			c.fault(v.Path, "reply must be the name of an event of this domain, not %s", show(reply))
 		}
 	}
 }

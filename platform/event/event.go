@@ -21,6 +21,13 @@ type Event interface {
 	Key() string
 }
 
+// Request is an event that asks, and R the event that answers it: its schema
+// says "reply", and the generator writes Reply, which is never called.
+type Request[R Event] interface {
+	Event
+	Reply(R)
+}
+
 // Topic is a domain as its domain.yaml declares it: one Kafka topic.
 type Topic struct {
 	Name  string // domain name, and the topic's name before any prefix
@@ -79,7 +86,9 @@ type Meta struct {
 	ID      string    // of this event; the same each time it is handled
 	Flow    string    // id of the flow's first event
 	Cause   string    // id of the event that led to this one; empty at a root
+	Source  string    // who emitted it: "/services/orders"; empty at a request
 	Key     string    // the record's key
+	Expects []string  // names of the services that are to answer it, where somebody gathers the answers
 	Attempt int       // from 1
 	Hop     int       // events between the flow's first one and this; 0 at a root
 	Time    time.Time // when the event was emitted

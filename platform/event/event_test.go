@@ -2,6 +2,7 @@ package event_test
 
 import (
 	"errors"
+	"reflect"
 	"regexp"
 	"strings"
 	"testing"
@@ -25,11 +26,11 @@ func TestVersionsKnowEachOther(t *testing.T) {
 }
 
 func TestFromOutsideAHandlerIsZero(t *testing.T) {
-	if m := event.From(t.Context()); m != (event.Meta{}) {
+	if m := event.From(t.Context()); !reflect.DeepEqual(m, event.Meta{}) {
 		t.Errorf("got %+v", m)
 	}
 	want := event.Meta{ID: "a", Flow: "b", Attempt: 2}
-	if m := event.From(event.With(t.Context(), want)); m != want {
+	if m := event.From(event.With(t.Context(), want)); !reflect.DeepEqual(m, want) {
 		t.Errorf("got %+v, want %+v", m, want)
 	}
 }
@@ -74,14 +75,16 @@ func TestHeadersCarryTheEnvelope(t *testing.T) {
 		ID: "id", Type: "orders.OrderPlaced", Source: "/services/orders", Time: at, Subject: "o-1",
 		DataSchema: "orders.OrderPlaced/v2", Flow: "flow", Cause: "cause", Reaction: "OrderPlaced",
 		EmitIndex: 2, EmitCount: 3, Hop: 4, Expiry: at.Add(time.Hour), TraceParent: "00-aa-bb-01",
+		ReplyTo: "troupe.replies.shop", Expects: []string{"orders", "payments"},
 	}
 	for name, want := range map[string]event.Envelope{
-		"every attribute": full,
-		"a root":          {ID: "id", Type: "orders.OrderPlaced", Flow: "id"},
+		"every attribute":  full,
+		"nobody to expect": {ID: "id", Type: "users.Closing", Flow: "id", Expects: []string{}},
+		"a root":           {ID: "id", Type: "orders.OrderPlaced", Flow: "id"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, err := event.ParseHeaders(want.AppendHeaders(nil))
-			if err != nil || got != want {
+			if err != nil || !reflect.DeepEqual(got, want) {
 				t.Errorf("got %+v, %v\nwant %+v", got, err, want)
 			}
 		})

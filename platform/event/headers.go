@@ -33,6 +33,8 @@ const (
 	HeaderEmit          = "ce_emit"          // i/n: the i-th of the n events that the reaction emitted
 	HeaderHop           = "ce_hop"           // events between the flow's first and this one
 	HeaderExpiryTime    = "ce_expirytime"    // not handled after it
+	HeaderReplyTo       = "ce_replyto"       // the topic that a reply to this request goes to
+	HeaderExpects       = "ce_expects"       // services that are to answer, with commas between
 	HeaderTraceParent   = "traceparent"      // W3C Trace Context
 )
 
@@ -56,6 +58,8 @@ type Envelope struct {
 	EmitCount   int
 	Hop         int
 	Expiry      time.Time // zero: never
+	ReplyTo     string    // of a request: topic for the reply; empty: that of the reply's domain
+	Expects     []string  // of an event whose answers are gathered: who is to answer
 	TraceParent string
 }
 
@@ -82,6 +86,10 @@ func (e *Envelope) AppendHeaders(dst []Header) []Header {
 	}
 	add(HeaderHop, strconv.Itoa(e.Hop))
 	add(HeaderExpiryTime, formatTime(e.Expiry))
+	add(HeaderReplyTo, e.ReplyTo)
+	if e.Expects != nil { // an empty list says that nobody is to answer
+		dst = append(dst, Header{HeaderExpects, []byte(strings.Join(e.Expects, ","))})
+	}
 	add(HeaderTraceParent, e.TraceParent)
 	return dst
 }
@@ -150,6 +158,10 @@ func (e *Envelope) set(key, value string) (err error) {
 		e.Hop, err = parseCount(value)
 	case HeaderExpiryTime:
 		e.Expiry, err = time.Parse(time.RFC3339Nano, value)
+	case HeaderReplyTo:
+		e.ReplyTo = value
+	case HeaderExpects:
+		e.Expects = strings.FieldsFunc(value, func(c rune) bool { return c == ',' })
 	case HeaderTraceParent:
 		e.TraceParent = value
 	}
@@ -183,5 +195,8 @@ func parseCount(s string) (int, error) {
 
 // Meta is e as a handler sees it.
 func (e *Envelope) Meta(attempt int) Meta {
-	return Meta{ID: e.ID, Flow: e.Flow, Cause: e.Cause, Key: e.Subject, Attempt: attempt, Hop: e.Hop, Time: e.Time}
+	return Meta{
+		ID: e.ID, Flow: e.Flow, Cause: e.Cause, Source: e.Source, Key: e.Subject, Expects: e.Expects,
+		Attempt: attempt, Hop: e.Hop, Time: e.Time,
+	}
 }

@@ -265,6 +265,10 @@ func (c *coder) version(b *strings.Builder, v *contract.Version, i int) error {
 		b.WriteString("\n")
 	}
 	b.WriteString("return r.Err()\n}\n\n")
+	if reply, ok := s.Props["reply"].(string); ok {
+		fmt.Fprintf(b, "// Reply implements [event.Request]: a %s answers the request.\n", reply)
+		fmt.Fprintf(b, "func (%s) Reply(%s) {}\n\n", name, reply)
+	}
 	return nil
 }
 
