@@ -17,6 +17,8 @@ var layers = []string{
 	"platform/kafka",
 	"platform/kafka/embedded",
 	"platform/kafka/kafkatest",
+	"platform/failpoint",
+	"platform/store",
 	"platform/web",
 	"platform/runtime",
 	"platform/console",
@@ -56,7 +58,7 @@ func mayImport(folder string, isTest bool, path string) string {
 			return "generated events import event and contract alone"
 		}
 	case within(folder, "services") && !within(path, "services") && !within(path, "events"):
-		allowed := []string{"platform/event", "platform/choreo", "platform/web"}
+		allowed := []string{"platform/event", "platform/choreo", "platform/store", "platform/web"}
 		if isTest {
 			allowed = append(allowed, "platform/choreotest")
 		}

@@ -36,7 +36,7 @@ func (e *ContactRequested) DecodeAvro(r *contract.Reader) error {
 func (ContactRequested) Reply(ContactFound) {}
 
 var typesContactRequested = event.Versions(
-	event.Type{Domain: "users", Name: "ContactRequested", Version: 1, ID: 257347656, Topic: topic, Schema: schemaContactRequestedV1},
+	event.Type{Domain: "users", Name: "ContactRequested", Version: 1, ID: 257347656, Reply: "users.ContactFound", Topic: topic, Schema: schemaContactRequestedV1},
 )
 
 const schemaContactRequestedV1 = `{"type":"record","name":"ContactRequested","namespace":"users","doc":"Somebody asks how a user can be reached now.","reply":"ContactFound","fields":[{"name":"userId","type":"string","doc":"The user.","key":true}]}`

@@ -1,6 +1,7 @@
 package choreo
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
@@ -14,11 +15,13 @@ import (
 // partition are not decided yet.
 type Message struct {
 	Domain  string
+	Topic   string // full name of the topic, where it is not the domain's: that of a reply
 	Key     []byte // nil: the event has no key
 	Value   []byte
 	Headers []event.Header
 	ID      string
 	Type    *event.Type
+	Due     time.Time // not to be published before; zero: now
 }
 
 // salt is part of an id's derivation that a replay would set, so that its
@@ -31,6 +34,12 @@ type Emitter struct {
 	Service  string
 	Reaction string // "POST /orders" for a route
 	Declared []*event.Type
+	// Stored says that messages go through the service's database, so that
+	// some may be due later.
+	Stored bool
+	// Expects names the services that are to answer an event, where somebody
+	// gathers the answers, and is nil for any other. Nil: nobody gathers.
+	Expects func(*event.Type) []string
 }
 
 // UndeclaredError is an emitted event that its reaction does not declare.
@@ -44,19 +53,40 @@ func (e *UndeclaredError) Error() string {
 		e.Service, e.Reaction, e.Type, e.Type.Name)
 }
 
-// Emit returns the messages for events, caused by parent. now is ce_time.
+// Emit returns the messages for events, caused by parent. now is ce_time; of
+// an event that is due later, it is when it is due.
 func (m *Emitter) Emit(parent *event.Envelope, events Events, now time.Time) ([]Message, error) {
-	return m.emit(events, now, parent.Flow, parent.ID, parent.Hop+1, parent.TraceParent)
+	return m.emit(events, now, event.Envelope{Flow: parent.Flow, Cause: parent.ID, Hop: parent.Hop + 1, TraceParent: parent.TraceParent})
 }
 
 // EmitRoot returns the messages for events that a request led to: the first
 // one's id is the request's, which is also the flow's.
 func (m *Emitter) EmitRoot(request event.Meta, events Events, now time.Time) ([]Message, error) {
-	out, err := m.emit(events, now, request.Flow, "", 0, "")
+	return m.emit(events, now, event.Envelope{Flow: request.Flow})
+}
+
+// Reply returns the message of the reply to a request: it goes to the topic that
+// the request names, else to that of the reply's domain.
+func (m *Emitter) Reply(request *event.Envelope, reply Events, now time.Time) ([]Message, error) {
+	out, err := m.Emit(request, reply, now)
+	for i := range out {
+		out[i].Topic = request.ReplyTo
+	}
 	return out, err
 }
 
-func (m *Emitter) emit(events Events, now time.Time, flow, cause string, hop int, trace string) ([]Message, error) {
+// Request returns the message of a request, asked by the handler of parent. It
+// has a new id each time, since each is a question of its own; whoever answers
+// later than expiry need not.
+func (m *Emitter) Request(parent event.Meta, request event.Event, replyTo string, now, expiry time.Time) (Message, error) {
+	t := request.EventType()
+	return m.message(t, request, event.Envelope{
+		ID: event.NewID(now), Time: now, Flow: parent.Flow, Cause: parent.ID, Hop: parent.Hop + 1, Expiry: expiry, ReplyTo: replyTo,
+	})
+}
+
+// emit returns the messages for events; all of them have what base says.
+func (m *Emitter) emit(events Events, now time.Time, base event.Envelope) ([]Message, error) {
 	if len(events) == 0 {
 		return nil, nil
 	}
@@ -67,38 +97,49 @@ func (m *Emitter) emit(events Events, now time.Time, flow, cause string, hop int
 		if e == nil {
 			return nil, Permanent(fmt.Errorf("%s: reaction %s emitted a nil event", m.Service, m.Reaction))
 		}
-		t := e.EventType()
-		if !slices.Contains(m.Declared, t) {
-			return nil, Permanent(&UndeclaredError{m.Service, m.Reaction, t})
-		}
-		key := e.Key()
+		t, key := e.EventType(), e.Key()
 		same := [2]string{t.FullName(), key}
 		n := seen[same]
 		seen[same]++
 
-		id := flow // the first event of a flow gives it its id
-		if cause != "" || i > 0 {
-			id = event.DeriveID(first(cause, flow), m.Service, m.Reaction, t.FullName(), key, strconv.Itoa(n), salt)
+		envelope := base
+		envelope.ID = base.Flow // the first event of a flow gives it its id
+		if base.Cause != "" || i > 0 {
+			envelope.ID = event.DeriveID(cmp.Or(base.Cause, base.Flow), m.Service, m.Reaction, t.FullName(), key, strconv.Itoa(n), salt)
 		}
-		envelope := event.Envelope{
-			ID: id, Type: t.FullName(), Source: Source(m.Service), Time: now, Subject: key, DataSchema: t.String(),
-			Flow: flow, Cause: cause, Reaction: m.Reaction, EmitIndex: i + 1, EmitCount: len(events), Hop: hop, TraceParent: trace,
+		envelope.EmitIndex, envelope.EmitCount = i+1, len(events)
+		envelope.Time = now.Add(emission.After)
+		if m.Expects != nil {
+			envelope.Expects = m.Expects(t)
 		}
-		value, err := contract.Append(nil, e)
-		if err != nil {
-			return nil, Permanent(fmt.Errorf("%s: reaction %s emitted a %s that its schema refuses: %w", m.Service, m.Reaction, t, err))
+		var err error
+		if out[i], err = m.message(t, e, envelope); err != nil {
+			return nil, err
 		}
-		out[i] = Message{Domain: t.Domain, Value: value, Headers: envelope.AppendHeaders(make([]event.Header, 0, 16)), ID: id, Type: t}
-		if key != "" {
-			out[i].Key = []byte(key)
+		if emission.After > 0 {
+			if !m.Stored {
+				return nil, Permanent(fmt.Errorf("%s: reaction %s emitted a %s for later, which needs a database; declare a Store", m.Service, m.Reaction, t))
+			}
+			out[i].Due = envelope.Time
 		}
 	}
 	return out, nil
 }
 
-func first(a, b string) string {
-	if a != "" {
-		return a
+// message encodes one event; of the envelope, what follows from the event is filled in.
+func (m *Emitter) message(t *event.Type, e event.Event, envelope event.Envelope) (Message, error) {
+	if !slices.Contains(m.Declared, t) {
+		return Message{}, Permanent(&UndeclaredError{m.Service, m.Reaction, t})
 	}
-	return b
+	value, err := contract.Append(nil, e)
+	if err != nil {
+		return Message{}, Permanent(fmt.Errorf("%s: reaction %s emitted a %s that its schema refuses: %w", m.Service, m.Reaction, t, err))
+	}
+	envelope.Type, envelope.DataSchema = t.FullName(), t.String()
+	envelope.Source, envelope.Reaction, envelope.Subject = Source(m.Service), m.Reaction, e.Key()
+	out := Message{Domain: t.Domain, Value: value, Headers: envelope.AppendHeaders(make([]event.Header, 0, 16)), ID: envelope.ID, Type: t}
+	if envelope.Subject != "" {
+		out.Key = []byte(envelope.Subject)
+	}
+	return out, nil
 }

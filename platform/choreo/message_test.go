@@ -2,6 +2,7 @@ package choreo_test
 
 import (
 	"errors"
+	"reflect"
 	"testing"
 	"time"
 
@@ -26,7 +27,7 @@ func TestEmittedEventsCarryWhatLedToThem(t *testing.T) {
 		ID: out[0].ID, Type: "shop.Paid", Source: "/services/till", Time: now, Subject: "a", DataSchema: "shop.Paid/v1",
 		Flow: "flow", Cause: "parent", Reaction: "Bought", EmitIndex: 1, EmitCount: 2, Hop: 3, TraceParent: "00-trace",
 	}
-	if err != nil || got != want {
+	if err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %+v, %v\nwant %+v", got, err, want)
 	}
 	if string(out[0].Key) != "a" || out[1].Key != nil {

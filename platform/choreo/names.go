@@ -11,6 +11,7 @@ const (
 	deadLetters = "dlq"
 	retries     = "retry"
 	own         = "troupe"
+	replies     = own + ".replies."
 )
 
 // reserved are the domains that would collide with Troupe's own topics.
@@ -29,5 +30,22 @@ func DeadLetterTopic(service, topic string) string {
 	return strings.Join([]string{deadLetters, service, topic}, ".")
 }
 
+// AnnouncementTopic is where running services announce their declarations.
+func AnnouncementTopic(prefix string) string { return prefix + own + ".services" }
+
+// ReplyTopic is where replies to what a service asks go.
+func ReplyTopic(prefix, service string) string { return prefix + replies + service }
+
+// IsReplyTopic reports whether topic can be a [ReplyTopic] of an installation.
+func IsReplyTopic(prefix, topic string) bool { return strings.HasPrefix(topic, prefix+replies) }
+
+// AnswerGroup is the consumer group in which a service hears requests.
+func AnswerGroup(prefix, service string) string { return GroupName(prefix, service) + ".answers" }
+
+const sourcePrefix = "/services/"
+
 // Source is the ce_source of a service.
-func Source(service string) string { return "/services/" + service }
+func Source(service string) string { return sourcePrefix + service }
+
+// ServiceOf is the service of a ce_source; any other source as it is.
+func ServiceOf(source string) string { return strings.TrimPrefix(source, sourcePrefix) }

@@ -3,6 +3,8 @@ package choreo
 import (
 	"context"
 	"fmt"
+	"io/fs"
+	"slices"
 	"time"
 
 	"github.com/troupedev/troupe/platform/contract"
@@ -19,6 +21,10 @@ type Service struct {
 	Settings any
 	// Start opens clients, after Settings are filled. Nil: nothing to open.
 	Start func(context.Context) error
+	// Store is the service's database, made by store.Tables. With one, each
+	// handler runs in a transaction that holds what it changes, what it emits,
+	// and that it was done. Nil: no database.
+	Store Store
 	// Routes are the HTTP routes that start flows or answer questions; made by package web.
 	Routes []Route
 	// Reactions are what the service does when it hears something.
@@ -38,16 +44,29 @@ const (
 	DefaultHops    = 32 // events that one flow may be deep before it counts as a loop
 )
 
+// Store says that a service has a database. Package store makes it.
+type Store interface {
+	// Migrations are the service's tables: goose migrations, SQL files at the
+	// root of the file system.
+	Migrations() fs.FS
+}
+
 // Reaction is one handler with what it hears and may emit, its generics
-// erased. [On] and [OnTopic] make it.
+// erased. [On], [OnTopic], [Answer] and [Gather] make it.
 type Reaction struct {
 	name    string
-	hears   *event.Type // nil: every event of the domain
-	zero    event.Event // of the type heard; nil with hears
-	domain  string
+	inputs  []input // none: every event of the domain
+	domain  string  // of the first input
+	reply   *event.Type
 	options options
-	decode  func(value []byte) (event.Event, error)
 	handle  func(context.Context, event.Event) (Events, error)
+}
+
+// input is one event that a reaction hears.
+type input struct {
+	typ    *event.Type
+	zero   event.Event
+	decode func(value []byte) (event.Event, error)
 }
 
 // byValue refuses events whose generated methods are on the pointer, and
@@ -57,36 +76,38 @@ type byValue[E any] interface {
 	contract.Decoder
 }
 
+func inputOf[E event.Event, P byValue[E]]() input {
+	var zero E
+	t := zero.EventType()
+	return input{t, zero, func(value []byte) (event.Event, error) {
+		var e E
+		if err := contract.Decode(value, t, P(&e)); err != nil {
+			return nil, err
+		}
+		return e, nil
+	}}
+}
+
 // On declares that h runs for each event of type E that the options let through.
 // E is one version of the event; records of its other versions are resolved to it.
 func On[E event.Event, P byValue[E]](h func(context.Context, E) (Events, error), o ...Option) Reaction {
-	var zero E
-	t := zero.EventType()
-	r := Reaction{
-		name:    t.Name,
-		hears:   t,
-		zero:    zero,
-		domain:  t.Domain,
-		options: collect(o),
-		decode: func(value []byte) (event.Event, error) {
-			var e E
-			if err := contract.Decode(value, t, P(&e)); err != nil {
-				return nil, err
-			}
-			return e, nil
-		},
-	}
+	in := inputOf[E, P]()
+	r := Reaction{name: in.typ.Name, inputs: []input{in}, domain: in.typ.Domain, options: collect(o)}
 	if h == nil {
 		return r // Validate says so
 	}
 	r.handle = func(ctx context.Context, e event.Event) (Events, error) {
 		heard, ok := e.(E)
 		if !ok {
-			return nil, Permanent(fmt.Errorf("got a %T where %s hears a %T", e, t, zero))
+			return nil, unexpected(e, in)
 		}
 		return h(ctx, heard)
 	}
 	return r
+}
+
+func unexpected(e event.Event, in input) error {
+	return Permanent(fmt.Errorf("got a %T where %s hears a %T", e, in.typ, in.zero))
 }
 
 // OnTopic declares that h runs for every event of a domain of which the
@@ -105,11 +126,32 @@ func (r *Reaction) Name() string {
 	return r.name
 }
 
-// Hears is the version of the event that the handler takes; nil for [OnTopic].
-func (r *Reaction) Hears() *event.Type { return r.hears }
+// Hears are the versions of the events that the handler takes: one, two of a
+// [Gather] (the request first), none of [OnTopic].
+func (r *Reaction) Hears() []*event.Type {
+	types := make([]*event.Type, len(r.inputs))
+	for i, in := range r.inputs {
+		types[i] = in.typ
+	}
+	return types
+}
 
-// Domain is the domain, and so the topic, that the reaction hears.
-func (r *Reaction) Domain() string { return r.domain }
+// Domains are the domains, and so the topics, that the reaction hears.
+func (r *Reaction) Domains() []string {
+	domains := []string{r.domain}
+	for _, in := range r.inputs {
+		if !slices.Contains(domains, in.typ.Domain) {
+			domains = append(domains, in.typ.Domain)
+		}
+	}
+	return domains
+}
+
+// Reply is the event by which the reaction answers; nil where it is no [Answer].
+func (r *Reaction) Reply() *event.Type { return r.reply }
+
+// Gathers reports whether the reaction is a [Gather].
+func (r *Reaction) Gathers() bool { return len(r.inputs) == 2 }
 
 // Emits are the events that the reaction may emit.
 func (r *Reaction) Emits() []*event.Type { return types(r.options.emits) }
@@ -136,9 +178,15 @@ func (r *Reaction) longest() time.Duration {
 // Filter is what [Where] and [Either] say, all of which must hold.
 func (r *Reaction) Filter() Filter { return r.options.filter }
 
-// Decode reads a record's value as the event that the handler takes. It must
-// not be called for [OnTopic], whose events are decoded by [Topology.Decode].
-func (r *Reaction) Decode(value []byte) (event.Event, error) { return r.decode(value) }
+// Decode reads a record's value as t, which is one of [Reaction.Hears]. Events
+// for [OnTopic] are decoded by [Topology.Decoder].
+func (r *Reaction) Decode(t *event.Type, value []byte) (event.Event, error) {
+	i := slices.IndexFunc(r.inputs, func(in input) bool { return in.typ == t })
+	if i < 0 {
+		return nil, fmt.Errorf("reaction %s does not hear %s", r.Name(), t)
+	}
+	return r.inputs[i].decode(value)
+}
 
 // Handle runs the handler once. It does not recover panics.
 func (r *Reaction) Handle(ctx context.Context, e event.Event) (Events, error) {
@@ -148,6 +196,7 @@ func (r *Reaction) Handle(ctx context.Context, e event.Event) (Events, error) {
 // Emission is one event to emit.
 type Emission struct {
 	Event event.Event
+	After time.Duration // how much later than now; 0: now
 }
 
 // Events are what a handler emits; nil: nothing to say.
@@ -155,9 +204,15 @@ type Events []Emission
 
 // Emit says that the events happened.
 func Emit(events ...event.Event) Events {
-	out := make(Events, len(events))
-	for i, e := range events {
-		out[i] = Emission{e}
+	return Events(nil).After(0, events...)
+}
+
+// After adds events that will happen when d has passed. They are kept in the
+// service's outbox, also over restarts, so the service needs a Store. Nothing
+// takes them back: whoever hears one looks whether it still matters.
+func (e Events) After(d time.Duration, events ...event.Event) Events {
+	for _, later := range events {
+		e = append(e, Emission{later, d})
 	}
-	return out
+	return e
 }

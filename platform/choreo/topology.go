@@ -61,7 +61,7 @@ func (t Topology) Types() []*event.Type {
 	for i := range t {
 		s := &t[i]
 		for j := range s.Reactions {
-			if heard := s.Reactions[j].hears; heard != nil {
+			for _, heard := range s.Reactions[j].Hears() {
 				set[heard] = true
 			}
 		}
@@ -91,14 +91,31 @@ func (t Topology) Topics() []*event.Topic {
 	return out
 }
 
-// Hears are the domains that the service hears, sorted.
+// Hears are the domains that the service hears, sorted; those of which it only
+// answers requests are not among them.
 func (s *Service) Hears() []string {
+	return s.domains(func(r *Reaction) bool { return r.reply == nil })
+}
+
+// Answers are the domains of the requests that the service answers, sorted.
+func (s *Service) Answers() []string {
+	return s.domains(func(r *Reaction) bool { return r.reply != nil })
+}
+
+func (s *Service) domains(of func(*Reaction) bool) []string {
 	var out []string
 	for i := range s.Reactions {
-		out = append(out, s.Reactions[i].domain)
+		if r := &s.Reactions[i]; of(r) {
+			out = append(out, r.Domains()...)
+		}
 	}
 	slices.Sort(out)
 	return slices.Compact(out)
+}
+
+// Asks are the requests that the service may emit.
+func (s *Service) Asks() []*event.Type {
+	return slices.DeleteFunc(s.emits(), func(t *event.Type) bool { return t.Reply == "" })
 }
 
 // emits are all events that the service's reactions and routes may emit.
@@ -147,8 +164,8 @@ func (s *Service) prototypes() []event.Event {
 	for i := range s.Reactions {
 		r := &s.Reactions[i]
 		out = append(out, r.options.emits...)
-		if r.zero != nil {
-			out = append(out, r.zero)
+		for _, in := range r.inputs {
+			out = append(out, in.zero)
 		}
 	}
 	for _, r := range s.Routes {

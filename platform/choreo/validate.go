@@ -25,6 +25,7 @@ func (t Topology) Validate() error {
 	}
 	var f faults
 	names, routes := map[string]bool{}, map[string]string{}
+	answering := f.answers(t)
 	for i := range t {
 		s := &t[i]
 		if names[s.Name] {
@@ -34,6 +35,7 @@ func (t Topology) Validate() error {
 		f.list = append(f.list, s.faults()...)
 		f.unheardOf(s, emitted, domains)
 		f.routesTaken(s, routes)
+		f.unanswered(s, answering)
 	}
 	return errors.Join(f.list...)
 }
@@ -79,6 +81,9 @@ func (s *Service) faults() []error {
 		}
 		names[r.Name()] = true
 		f.reaction(s.at(r), r)
+		if r.Gathers() && s.Store == nil {
+			f.add("%s: it gathers, which needs a database; declare a Store", s.at(r))
+		}
 	}
 	return f.list
 }
@@ -92,7 +97,9 @@ func pattern(r Route) string {
 }
 
 func (f *faults) reaction(at string, r *Reaction) {
-	f.domain(at, r.domain)
+	for _, domain := range r.Domains() {
+		f.domain(at, domain)
+	}
 	if r.handle == nil {
 		f.add("%s: its handler is nil", at)
 	}
@@ -103,13 +110,17 @@ func (f *faults) reaction(at string, r *Reaction) {
 		f.add("%s: it counts as late after %v, but its %d attempts of %v and the waits between them can take %v; raise Within or lower Retries or Timeout",
 			at, r.options.within, r.options.retry.Attempts, r.options.timeout, r.longest())
 	}
-	if r.hears == nil {
+	if len(r.inputs) == 0 {
 		if len(r.options.filter) > 0 {
 			f.add("%s: it hears every event of %s, whose fields differ, so it cannot have a filter", at, r.domain)
 		}
 		return
 	}
-	for _, err := range r.options.filter.fits(r.hears) {
+	if r.Gathers() && len(r.options.filter) > 0 {
+		f.add("%s: it gathers what others answer to every %s, so it cannot have a filter", at, r.inputs[0].typ)
+		return
+	}
+	for _, err := range r.options.filter.fits(r.inputs[0].typ) {
 		f.add("%s: %w", at, err)
 	}
 }
@@ -124,12 +135,42 @@ func (f *faults) domain(at, domain string) {
 func (f *faults) unheardOf(s *Service, emitted, domains map[string]bool) {
 	for i := range s.Reactions {
 		r := &s.Reactions[i]
-		switch {
-		case r.hears == nil && !domains[r.domain]:
+		if len(r.inputs) == 0 && !domains[r.domain] {
 			f.add("%s: nobody emits an event of domain %s", s.at(r), r.domain)
-		case r.hears != nil && !emitted[r.hears.FullName()]:
-			f.add("%s: nobody emits %s; add it to the Emits of a reaction or route, or call it external in %s's domain.yaml",
-				s.at(r), r.hears.FullName(), r.domain)
+		}
+		for _, in := range r.inputs {
+			if !emitted[in.typ.FullName()] {
+				f.add("%s: nobody emits %s; add it to the Emits of a reaction or route, or call it external in %s's domain.yaml",
+					s.at(r), in.typ.FullName(), in.typ.Domain)
+			}
+		}
+	}
+}
+
+// answers are the requests that somebody answers, with who does.
+func (f *faults) answers(t Topology) map[string]string {
+	by := map[string]string{}
+	for i := range t {
+		for j := range t[i].Reactions {
+			r := &t[i].Reactions[j]
+			if r.reply == nil {
+				continue
+			}
+			request := r.inputs[0].typ.FullName()
+			if other, ok := by[request]; ok {
+				f.add("%s: %s is answered by %s already; a request has one answer", t[i].at(r), request, other)
+			}
+			by[request] = t[i].Name
+		}
+	}
+	return by
+}
+
+// unanswered finds requests that nobody answers.
+func (f *faults) unanswered(s *Service, answering map[string]string) {
+	for _, request := range s.Asks() {
+		if answering[request.FullName()] == "" && !request.External {
+			f.add("%s: it asks %s, which nobody answers; declare a choreo.Answer somewhere", s.Name, request.FullName())
 		}
 	}
 }

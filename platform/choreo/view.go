@@ -20,6 +20,7 @@ type View struct {
 type ServiceView struct {
 	Name      string         `json:"name"`
 	Doc       string         `json:"doc"`
+	Store     bool           `json:"store,omitempty"` // it has a database
 	Routes    []RouteView    `json:"routes,omitempty"`
 	Reactions []ReactionView `json:"reactions,omitempty"`
 }
@@ -34,7 +35,9 @@ type RouteView struct {
 // ReactionView is one reaction of a [ServiceView].
 type ReactionView struct {
 	Name     string   `json:"name"`
-	Hears    string   `json:"hears"` // type with its version, or "domain.*"
+	Hears    string   `json:"hears"`             // type with its version, or "domain.*"
+	Gathers  string   `json:"gathers,omitempty"` // type of the answers that it gathers
+	Answers  string   `json:"answers,omitempty"` // type by which it answers
 	Where    Filter   `json:"where,omitempty"`
 	Emits    []string `json:"emits,omitempty"` // types with their versions
 	Timeout  string   `json:"timeout"`         // of one attempt
@@ -51,6 +54,9 @@ type TopicView struct {
 	Retention  string   `json:"retention"` // "7d", "36h0m0s", "forever"
 	Events     []string `json:"events"`    // types with their versions
 }
+
+// View is the service as data: what it announces to others.
+func (s *Service) View() ServiceView { return s.view() }
 
 // View returns the topology as data.
 func (t Topology) View() View {
@@ -70,21 +76,31 @@ func (t Topology) View() View {
 }
 
 func (s *Service) view() ServiceView {
-	v := ServiceView{Name: s.Name, Doc: s.Doc}
+	v := ServiceView{Name: s.Name, Doc: s.Doc, Store: s.Store != nil}
 	for _, r := range s.Routes {
 		method, path := r.Pattern()
 		v.Routes = append(v.Routes, RouteView{Method: method, Path: path, Emits: texts(EmittedBy(r))})
 	}
 	for i := range s.Reactions {
 		r := &s.Reactions[i]
-		hears := r.domain + ".*"
-		if r.hears != nil {
-			hears = r.hears.String()
-		}
-		v.Reactions = append(v.Reactions, ReactionView{
-			Name: r.Name(), Hears: hears, Where: r.options.filter, Emits: texts(r.Emits()),
-			Timeout: r.Timeout().String(), Within: r.Within().String(), Attempts: r.options.retry.Attempts,
-		})
+		v.Reactions = append(v.Reactions, r.view())
+	}
+	return v
+}
+
+func (r *Reaction) view() ReactionView {
+	v := ReactionView{
+		Name: r.Name(), Hears: r.domain + ".*", Where: r.options.filter, Emits: texts(r.Emits()),
+		Timeout: r.Timeout().String(), Within: r.Within().String(), Attempts: r.options.retry.Attempts,
+	}
+	if len(r.inputs) > 0 {
+		v.Hears = r.inputs[0].typ.String()
+	}
+	if r.Gathers() {
+		v.Gathers = r.inputs[1].typ.String()
+	}
+	if r.reply != nil {
+		v.Answers = r.reply.String()
 	}
 	return v
 }

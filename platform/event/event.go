@@ -50,7 +50,8 @@ type Type struct {
 	Schema  string // Avro schema, as JSON
 	Topic   *Topic // the domain's topic
 
-	External bool // emitted by somebody outside; domain.yaml says so
+	Reply    string // of a request: full name of the event that answers it
+	External bool   // emitted by somebody outside; domain.yaml says so
 
 	fullName, text string
 	family         []*Type

@@ -65,9 +65,11 @@ func (p *produce) records(c *completion) []kafka.Record {
 func Records(prefix string, messages []choreo.Message) []kafka.Record {
 	records := make([]kafka.Record, len(messages))
 	for i, m := range messages {
-		records[i] = kafka.Record{
-			Topic: choreo.TopicName(prefix, m.Domain), Key: m.Key, Value: m.Value, Headers: m.Headers,
+		topic := m.Topic
+		if topic == "" {
+			topic = choreo.TopicName(prefix, m.Domain)
 		}
+		records[i] = kafka.Record{Topic: topic, Key: m.Key, Value: m.Value, Headers: m.Headers}
 	}
 	return records
 }

@@ -3,6 +3,7 @@ package runtime
 import (
 	"context"
 	"errors"
+	"reflect"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -112,8 +113,8 @@ func TestHandlerSeesItsEvent(t *testing.T) {
 		return nil, nil
 	})
 	handle(t, s, 7, func(e *event.Envelope) { e.Subject, e.Hop, e.Cause = "", 3, "before" })
-	want := event.Meta{ID: "id-1", Flow: "flow-1", Cause: "before", Key: "1", Attempt: 7, Hop: 3, Time: noon}
-	if got != want {
+	want := event.Meta{ID: "id-1", Flow: "flow-1", Cause: "before", Source: "/services/test", Key: "1", Attempt: 7, Hop: 3, Time: noon}
+	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
 }

@@ -74,7 +74,7 @@ func dead(e *event.Envelope, c Cause, err error) Verdict {
 func (s *Service) decode(h *hearing, e *event.Envelope, value []byte) Verdict {
 	v := Verdict{Envelope: e}
 	for _, heard := range h.events[e.Type] {
-		decoded, err := heard.handlers[0].reaction.Decode(value)
+		decoded, err := heard.handlers[0].reaction.Decode(heard.typ, value)
 		if err != nil {
 			return dead(e, s.whyNot(e.Type, value, err), fmt.Errorf("%s: %w", heard.typ, err))
 		}

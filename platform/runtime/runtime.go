@@ -88,23 +88,33 @@ func NewService(t choreo.Topology, s *choreo.Service, o ServiceOptions) *Service
 	}
 	for i := range s.Reactions {
 		r := &s.Reactions[i]
-		c.hear(choreo.TopicName(o.Prefix, r.Domain()), r)
+		c.hear(o.Prefix, r)
 	}
 	return c
 }
 
-func (s *Service) hear(topic string, r *choreo.Reaction) {
-	h := s.topics[topic]
+// hear indexes a reaction by what it hears.
+func (s *Service) hear(prefix string, r *choreo.Reaction) {
+	one := &handler{r, choreo.Emitter{Service: s.name, Reaction: r.Name(), Declared: r.Emits()}}
+	if len(r.Hears()) == 0 {
+		h := s.topic(choreo.TopicName(prefix, r.Domains()[0]))
+		h.all = append(h.all, one)
+	}
+	for _, typ := range r.Hears() {
+		s.topic(choreo.TopicName(prefix, typ.Domain)).add(typ, one)
+	}
+}
+
+func (s *Service) topic(name string) *hearing {
+	h := s.topics[name]
 	if h == nil {
 		h = &hearing{events: map[string][]version{}}
-		s.topics[topic] = h
+		s.topics[name] = h
 	}
-	one := &handler{r, choreo.Emitter{Service: s.name, Reaction: r.Name(), Declared: r.Emits()}}
-	typ := r.Hears()
-	if typ == nil {
-		h.all = append(h.all, one)
-		return
-	}
+	return h
+}
+
+func (h *hearing) add(typ *event.Type, one *handler) {
 	versions := h.events[typ.FullName()]
 	for i := range versions {
 		if versions[i].typ == typ {

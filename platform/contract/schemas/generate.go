@@ -202,12 +202,15 @@ func (g *generator) event(e *contract.Event, name string) error {
 	}
 	fmt.Fprintf(&b, "var types%s = event.Versions(\n", e.Name)
 	for _, v := range e.Versions {
-		external := ""
+		more := ""
+		if reply, ok := v.Schema.Props["reply"].(string); ok {
+			more += fmt.Sprintf("Reply: %q, ", g.domain.Topic.Name+"."+reply)
+		}
 		if e.External {
-			external = "External: true, "
+			more += "External: true, "
 		}
 		fmt.Fprintf(&b, "event.Type{Domain: %q, Name: %q, Version: %d, ID: %d, %sTopic: topic, Schema: %s},\n",
-			g.domain.Topic.Name, e.Name, v.Number, v.ID, external, schemaConst(v))
+			g.domain.Topic.Name, e.Name, v.Number, v.ID, more, schemaConst(v))
 	}
 	b.WriteString(")\n\n")
 	for _, v := range e.Versions {
