@@ -135,11 +135,31 @@ func (m *Emitter) message(t *event.Type, e event.Event, envelope event.Envelope)
 	if err != nil {
 		return Message{}, Permanent(fmt.Errorf("%s: reaction %s emitted a %s that its schema refuses: %w", m.Service, m.Reaction, t, err))
 	}
-	envelope.Type, envelope.DataSchema = t.FullName(), t.String()
-	envelope.Source, envelope.Reaction, envelope.Subject = Source(m.Service), m.Reaction, e.Key()
-	out := Message{Domain: t.Domain, Value: value, Headers: envelope.AppendHeaders(make([]event.Header, 0, 16)), ID: envelope.ID, Type: t}
-	if envelope.Subject != "" {
-		out.Key = []byte(envelope.Subject)
+	envelope.Source, envelope.Reaction = Source(m.Service), m.Reaction
+	return wrap(t, e.Key(), value, envelope), nil
+}
+
+// FromJSON returns the message of an event that no handler emitted, from its
+// fields as plain JSON, as contract.EncodeJSON takes them and says of them what
+// is wrong. Of the envelope, what follows from the event is filled in.
+func FromJSON(t *event.Type, text []byte, envelope event.Envelope) (Message, error) {
+	value, err := contract.EncodeJSON(t, text)
+	if err != nil {
+		return Message{}, err
 	}
-	return out, nil
+	key, err := contract.KeyOf(t, value)
+	if err != nil {
+		return Message{}, err
+	}
+	return wrap(t, key, value, envelope), nil
+}
+
+// wrap puts an encoded event into its message.
+func wrap(t *event.Type, key string, value []byte, envelope event.Envelope) Message {
+	envelope.Type, envelope.DataSchema, envelope.Subject = t.FullName(), t.String(), key
+	out := Message{Domain: t.Domain, Value: value, Headers: envelope.AppendHeaders(make([]event.Header, 0, 16)), ID: envelope.ID, Type: t}
+	if key != "" {
+		out.Key = []byte(key)
+	}
+	return out
 }

@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"reflect"
 	"regexp"
-	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -19,6 +18,7 @@ import (
 
 	"github.com/troupedev/troupe/platform/choreo"
 	"github.com/troupedev/troupe/platform/event"
+	"github.com/troupedev/troupe/platform/store"
 )
 
 // Paths that the API serves beside the services' routes.
@@ -31,23 +31,34 @@ const (
 const (
 	maxBody        = 1 << 20          // bytes
 	publishTimeout = 10 * time.Second // for the broker's acknowledgement
+	storeTimeout   = 10 * time.Second // for a handler that works in a transaction, all tries together
 )
 
 // Options are what the routes need of the process around them.
 type Options struct {
 	// Publish sends messages to the broker, and returns once all of them are
-	// acknowledged. Required where a route emits.
+	// acknowledged. Required where a route of a service without a Store emits;
+	// with it, events from outside are taken at [PathEvents].
 	Publish func(context.Context, []choreo.Message) error
-	Logger  *slog.Logger     // default slog.Default()
-	Now     func() time.Time // default time.Now
+	// Stores are the open databases, by the names of their services. Required
+	// for every service that has a Store and routes.
+	Stores map[string]Store
+	// Expects is [choreo.Emitter.Expects]. Nil: nobody gathers.
+	Expects func(*event.Type) []string
+	// Known is every service that is known, whether it runs here or not: their
+	// events are those that may come from outside. Default: those served.
+	Known  choreo.Topology
+	Logger *slog.Logger     // default slog.Default()
+	Now    func() time.Time // default time.Now
 }
 
 // Handler serves the routes of every service of the topology, their
 // description at [PathOpenAPI], and pages made of it at [PathDocs].
 //
-// Answers to requests with an Idempotency-Key are remembered in this process,
-// the last 10,000 of them for at most a day; after a restart such a request is
-// handled anew, and emits events with the same ids as before.
+// Answers to requests with an Idempotency-Key are remembered: in the database of
+// a service that has one, for [store.Config.KeepInbox], and else in this process,
+// the last 10,000 of them for at most a day; such a request is handled anew
+// after a restart, and emits events with the same ids as before.
 //
 // The error names every route that cannot be served, among them those that two
 // services claim.
@@ -56,17 +67,23 @@ func Handler(topology choreo.Topology, o Options) (http.Handler, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
+	if o.Known == nil {
+		o.Known = topology
+	}
 	s := &site{Options: o, mux: &mux{ServeMux: http.NewServeMux()}, answers: newMemory(o.Now)}
-	names := &namer{}
+	names := &namer{service: "troupe"} // until a service registers
 	s.api = humago.New(s.mux, apiConfig(names))
 	s.pages()
 
 	claimed := map[string]string{}
 	var faults []error
+	if o.Publish != nil {
+		s.takeEvents(claimed)
+	}
 	for i := range topology {
 		names.service = topology[i].Name
 		for _, r := range topology[i].Routes {
-			faults = append(faults, s.add(names.service, r, claimed))
+			faults = append(faults, s.add(&topology[i], r, claimed))
 		}
 	}
 	faults = append(faults, s.describe())
@@ -80,7 +97,16 @@ type site struct {
 	api     huma.API
 	answers *memory
 
+	types map[string][]*event.Type // that may come from outside: all versions by full name
+
 	specJSON, specYAML []byte
+}
+
+// Store is the database of one service; a [store.DB] is one.
+type Store interface {
+	Handle(ctx context.Context, e store.Entry, handle func(context.Context) ([]choreo.Message, error)) (duplicate bool, err error)
+	Read(ctx context.Context, read func(context.Context) error) error
+	Answer(ctx context.Context, e store.Entry) (fingerprint, answer []byte, ok bool, err error)
 }
 
 // mux lets the endpoint that is being registered wrap huma's handler of it.
@@ -166,24 +192,28 @@ func (s *site) describe() (err error) {
 var registeredAt = regexp.MustCompile(` \(registered at [^)]*\)`)
 
 // add registers one route. What huma and net/http refuse, they refuse by panic.
-func (s *site) add(service string, declared choreo.Route, claimed map[string]string) (err error) {
+func (s *site) add(service *choreo.Service, declared choreo.Route, claimed map[string]string) (err error) {
 	method, path := declared.Pattern()
 	pattern := method + " " + path
 	defer func() {
 		if fault := recover(); fault != nil {
-			err = fmt.Errorf("%s: route %s: %s", service, pattern, registeredAt.ReplaceAllString(fmt.Sprint(fault), ""))
+			err = fmt.Errorf("%s: route %s: %s", service.Name, pattern, registeredAt.ReplaceAllString(fmt.Sprint(fault), ""))
 		}
 	}()
 	if other, ok := claimed[pattern]; ok {
-		return fmt.Errorf("%s: route %s is claimed by %s already; give one of them another path", service, pattern, other)
+		return fmt.Errorf("%s: route %s is claimed by %s already; give one of them another path", service.Name, pattern, other)
 	}
-	claimed[pattern] = service
+	claimed[pattern] = service.Name
 	r, ok := declared.(*route)
 	if !ok {
-		return fmt.Errorf("%s: route %s is a %T; declare routes by web.Post and web.Get", service, pattern, declared)
+		return fmt.Errorf("%s: route %s is a %T; declare routes by web.Post, web.Delete and web.Get", service.Name, pattern, declared)
 	}
-	e := &endpoint{site: s, route: r, service: service, emitter: choreo.Emitter{
-		Service: service, Reaction: pattern, Declared: choreo.EmittedBy(declared),
+	db := s.Stores[service.Name]
+	if db == nil && service.Store != nil {
+		return fmt.Errorf("%s: route %s: the service has a Store, and its database is not in Options.Stores", service.Name, pattern)
+	}
+	e := &endpoint{site: s, route: r, service: service.Name, db: db, emitter: choreo.Emitter{
+		Service: service.Name, Reaction: pattern, Declared: choreo.EmittedBy(declared), Stored: db != nil, Expects: s.Expects,
 	}}
 	s.mux.wrap = e.wrap
 	defer func() { s.mux.wrap = nil }()
@@ -207,75 +237,4 @@ func (s *site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	writeProblem(w, refused.status, fmt.Sprintf("nothing is served at %s; what is, %s says", r.URL.Path, PathDocs))
-}
-
-// endpoint is one route of one service, being registered and then served.
-type endpoint struct {
-	*site
-	route   *route
-	service string
-	emitter choreo.Emitter
-}
-
-// operation describes the endpoint for huma, and so for the documentation.
-func (e *endpoint) operation(success int) huma.Operation {
-	op := huma.Operation{
-		OperationID:     e.service + "-" + strings.ToLower(e.route.method) + strings.NewReplacer("/", "-", "{", "", "}", "").Replace(e.route.path),
-		Method:          e.route.method,
-		Path:            e.route.path,
-		Tags:            []string{e.service},
-		DefaultStatus:   success,
-		MaxBodyBytes:    maxBody + 1, // what is larger, wrap refuses
-		BodyReadTimeout: -1,          // wrap has read it
-		Errors:          []int{http.StatusUnprocessableEntity, http.StatusInternalServerError},
-	}
-	if e.route.method == http.MethodPost {
-		op.Errors = append(op.Errors, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType, http.StatusServiceUnavailable)
-		op.Parameters = []*huma.Param{{
-			Name: idempotencyKey, In: "header",
-			Description: "Any text that the client chose for this request. The request sent again with it is answered the same, and starts nothing new.",
-			Schema:      &huma.Schema{Type: huma.TypeString, MaxLength: new(maxKey), Pattern: "^[!-~]+$"},
-		}}
-		if emits := choreo.EmittedBy(e.route); len(emits) > 0 {
-			names := make([]string, len(emits))
-			for i, t := range emits {
-				names[i] = t.String()
-			}
-			op.Description = "Emits " + strings.Join(names, ", ") + "."
-		}
-	}
-	return op
-}
-
-// fault is what the client learns of a handler's error.
-func (e *endpoint) fault(ctx context.Context, err error) error {
-	if known, ok := errors.AsType[huma.StatusError](err); ok {
-		return known
-	}
-	e.Logger.ErrorContext(ctx, "request failed", "service", e.service, "route", e.emitter.Reaction,
-		"flow", event.From(ctx).Flow, "error", err)
-	return huma.Error500InternalServerError("the server failed to handle the request; its log says why")
-}
-
-// emit publishes what a handler emitted. The client going away does not stop
-// it half-way.
-func (e *endpoint) emit(ctx context.Context, events choreo.Events) error {
-	messages, err := e.emitter.EmitRoot(event.From(ctx), events, e.Now())
-	if err != nil {
-		return e.fault(ctx, err)
-	}
-	if len(messages) == 0 {
-		return nil
-	}
-	publishing, cancel := context.WithTimeout(context.WithoutCancel(ctx), publishTimeout)
-	defer cancel()
-	if err := e.Publish(publishing, messages); err != nil {
-		e.Logger.ErrorContext(ctx, "publishing failed", "service", e.service, "route", e.emitter.Reaction,
-			"flow", event.From(ctx).Flow, "error", err)
-		return huma.ErrorWithHeaders(huma.Error503ServiceUnavailable(
-			"the broker did not say that it took the events of this request, and may or may not have: send it again with the same "+
-				idempotencyKey+", so that they count once (without one, look first whether it has taken effect)"),
-			http.Header{"Retry-After": {"1"}})
-	}
-	return nil
 }

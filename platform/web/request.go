@@ -18,14 +18,15 @@ import (
 )
 
 // wrap puts around huma's handler of the endpoint what huma does not know: the
-// ids of the flow that the request starts, its Idempotency-Key, panics.
+// ids of the flow that the request starts, its Idempotency-Key, its transaction,
+// panics.
 func (e *endpoint) wrap(next http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if !readBody(w, r) {
 			return
 		}
-		if r.Method != http.MethodPost {
-			e.run(next, r).send(w)
+		if !e.route.writes() {
+			e.read(next, r).send(w)
 			return
 		}
 		key, err := keyOf(r)
@@ -34,14 +35,11 @@ func (e *endpoint) wrap(next http.HandlerFunc) http.HandlerFunc {
 			return
 		}
 		now := e.Now()
-		if key == "" {
-			e.run(next, asFlow(r, event.NewID(now), now)).send(w)
-			return
+		id := event.NewID(now)
+		if key != "" {
+			id = event.DeriveID("request", e.service, r.Method+" "+r.URL.Path, key)
 		}
-		id := event.DeriveID("request", e.service, r.Method+" "+r.URL.Path, key)
-		answer, err := e.answers.do(r.Context(), id, fingerprint(r), func() *recorder {
-			return e.run(next, asFlow(r, id, now))
-		})
+		answer, err := e.write(next, asFlow(r, id, now), key)
 		switch {
 		case errors.Is(err, errOtherRequest):
 			writeInvalidKey(w, err, key)
@@ -49,6 +47,23 @@ func (e *endpoint) wrap(next http.HandlerFunc) http.HandlerFunc {
 			answer.send(w)
 		} // otherwise the client has gone
 	}
+}
+
+func (e *endpoint) read(next http.HandlerFunc, r *http.Request) *recorder {
+	if e.db == nil {
+		return e.run(next, r)
+	}
+	return (&storedRequest{endpoint: e, next: next, request: r}).read()
+}
+
+func (e *endpoint) write(next http.HandlerFunc, r *http.Request, key string) (*recorder, error) {
+	switch {
+	case e.db != nil:
+		return (&storedRequest{endpoint: e, next: next, request: r}).write(key)
+	case key == "":
+		return e.run(next, r), nil
+	}
+	return e.answers.do(r.Context(), event.From(r.Context()).ID, fingerprint(r), func() *recorder { return e.run(next, r) })
 }
 
 // asFlow is r with a context that says which flow it starts.
@@ -67,8 +82,9 @@ func (e *endpoint) run(next http.HandlerFunc, r *http.Request) (answer *recorder
 		e.Logger.ErrorContext(r.Context(), "request panicked", "service", e.service, "route", e.emitter.Reaction,
 			"panic", fmt.Sprint(fault), "stack", string(debug.Stack()))
 		answer = newRecorder()
-		writeProblem(answer, http.StatusInternalServerError, "the server failed to handle the request; its log says why")
+		writeProblem(answer, http.StatusInternalServerError, failed)
 	}()
+	r.Body, _ = r.GetBody() // from its start, also where the request is tried again
 	next(answer, r)
 	return answer
 }
@@ -109,9 +125,18 @@ func writeInvalidKey(w http.ResponseWriter, err error, key string) {
 
 // writeProblem answers as RFC 9457 has it.
 func writeProblem(w http.ResponseWriter, status int, detail string, parts ...error) {
+	sendProblem(w, huma.NewError(status, detail, parts...))
+}
+
+// sendProblem answers with an error that huma made.
+func sendProblem(w http.ResponseWriter, err error) {
+	problem, ok := errors.AsType[huma.StatusError](err)
+	if !ok {
+		problem = huma.Error500InternalServerError(failed)
+	}
 	w.Header().Set("Content-Type", "application/problem+json")
-	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(huma.NewError(status, detail, parts...)) // fails only where the client has gone
+	w.WriteHeader(problem.GetStatus())
+	_ = json.NewEncoder(w).Encode(problem) // fails only where the client has gone
 }
 
 // recorder keeps an answer, to be sent once or more.

@@ -2,11 +2,15 @@
 // answered. Routes are declared beside a service's reactions; all services of
 // a process share one API, described at /openapi.json and browsable at /docs.
 //
-// A POST answers 202 once the broker has acknowledged the events that its
-// handler emitted, so that what was answered is not lost. Errors are problem
-// details as in RFC 9457. It does no authentication.
+// A POST or DELETE answers 202 once the events that its handler emitted cannot be
+// lost any more. Of a service with a database that is when its transaction is
+// committed, which holds what the handler changed too; the broker is not waited
+// for. Of any other service it is when the broker has acknowledged them.
 //
-// Start with [Post] and [Get] for declaring, [Handler] for serving.
+// Events from outside come in at [PathEvents]. Errors are problem details as in
+// RFC 9457. It does no authentication.
+//
+// Start with [Post], [Delete] and [Get] for declaring, [Handler] for serving.
 package web
 
 import (
@@ -27,10 +31,24 @@ import (
 // the flow's, and the time of the request. With the header Idempotency-Key the
 // id follows from the key, so that a request sent again starts nothing new.
 //
-// An error made by [Invalid] is answered as such; of any other, the client
-// learns only that the server failed, and the log learns the rest.
+// Of a service with a Store, h runs in the transaction of store.Tx, and may run
+// again for one request where the database asks for that.
+//
+// An error made by [Invalid], [NotFound] or [Conflict] is answered as such, and
+// nothing has happened; of any other, the client learns only that the server
+// failed, and the log learns the rest.
 func Post[In, Out any](path string, h func(context.Context, *In) (Out, choreo.Events, error), o ...choreo.Option) choreo.Route {
-	r := &route{method: http.MethodPost, path: path, options: o}
+	return writing(http.MethodPost, path, h, o)
+}
+
+// Delete declares a route that starts flows by ending something; it is
+// otherwise as [Post].
+func Delete[In, Out any](path string, h func(context.Context, *In) (Out, choreo.Events, error), o ...choreo.Option) choreo.Route {
+	return writing(http.MethodDelete, path, h, o)
+}
+
+func writing[In, Out any](method, path string, h func(context.Context, *In) (Out, choreo.Events, error), o []choreo.Option) *route {
+	r := &route{method: method, path: path, options: o}
 	r.register = func(e *endpoint) {
 		huma.Register(e.api, e.operation(http.StatusAccepted), func(ctx context.Context, in *In) (*struct{ Body Out }, error) {
 			out, events, err := h(ctx, in)
@@ -47,7 +65,7 @@ func Post[In, Out any](path string, h func(context.Context, *In) (Out, choreo.Ev
 }
 
 // Get declares a route that answers a question and emits nothing. In and
-// errors are as in [Post].
+// errors are as in [Post]. Of a service with a Store, h reads in one transaction.
 func Get[In, Out any](path string, h func(context.Context, *In) (Out, error)) choreo.Route {
 	r := &route{method: http.MethodGet, path: path}
 	r.register = func(e *endpoint) {
@@ -83,3 +101,12 @@ func Invalid(location, message string, value any) error {
 	return huma.Error422UnprocessableEntity("validation failed",
 		&huma.ErrorDetail{Location: location, Message: message, Value: value})
 }
+
+// NotFound is an error that says that what a request asks for is not there:
+// message is a sentence about it. It is answered with status 404.
+func NotFound(message string) error { return huma.Error404NotFound(message) }
+
+// Conflict is an error that says that a request does not go with how things
+// stand, though it may have, or may yet: message is a sentence about it. It is
+// answered with status 409.
+func Conflict(message string) error { return huma.Error409Conflict(message) }

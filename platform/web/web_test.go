@@ -260,7 +260,7 @@ func TestRoutesThatCannotBeServed(t *testing.T) {
 	for _, want := range []string{
 		"copies: route POST /sales is claimed by sales already; give one of them another path",
 		"overlap: route GET /{service}/x:",
-		"odd: route GET /foreign is a web.foreign; declare routes by web.Post and web.Get",
+		"odd: route GET /foreign is a web.foreign; declare routes by web.Post, web.Delete and web.Get",
 	} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v\nwant %s", err, want)
