@@ -6,51 +6,70 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/troupedev/troupe/events/bookings"
 	"github.com/troupedev/troupe/platform/choreo"
 	"github.com/troupedev/troupe/platform/event"
 	"github.com/troupedev/troupe/platform/store"
 )
 
-// What a booking can be.
+// Status is how a booking stands.
+type Status string
+
+// Values of Status.
 const (
-	pending   = "pending"
-	completed = "completed"
-	cancelled = "cancelled"
+	Pending   Status = "pending"
+	Completed Status = "completed"
+	Cancelled Status = "cancelled"
 )
 
-// booking is what is needed of a booking to end it.
-type booking struct{ flight, passenger, email, status string }
+// booking is what can change of a booking, and what a cancellation says of it.
+type booking struct {
+	id, flight, passenger, email string
 
-// hear locks the booking until the transaction ends, notes in its history that
-// e was heard, and returns it.
-func hear(ctx context.Context, id string, e event.Event) (b booking, err error) {
-	var step int
-	err = store.Tx(ctx).QueryRowContext(ctx, `UPDATE bookings SET steps = steps + 1 WHERE booking_id = $1
-		RETURNING steps, flight, passenger, email, status`, id).Scan(&step, &b.flight, &b.passenger, &b.email, &b.status)
-	if errors.Is(err, sql.ErrNoRows) {
-		return b, choreo.Permanent(fmt.Errorf("there is no booking %q", id))
-	}
-	if err != nil {
-		return b, err
-	}
-	return b, note(ctx, id, step, e)
+	status                    Status
+	reason, seat, bookingCode string
+	steps                     int // in its history
 }
 
-func note(ctx context.Context, id string, step int, e event.Event) error {
-	_, err := store.Tx(ctx).ExecContext(ctx, `INSERT INTO history (booking_id, step, event, at) VALUES ($1, $2, $3, $4)`,
-		id, step, e.EventType().Name, event.From(ctx).Time.UnixMilli())
+// hear notes that e was heard of a booking, and ends the booking if it is
+// pending: end changes it, and returns the event that says so. The booking's row
+// is locked meanwhile, so that one event at most ends it.
+func hear(ctx context.Context, id string, e event.Event, end func(*booking) event.Event) (choreo.Events, error) {
+	b, err := lock(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	var events choreo.Events
+	if b.status == Pending {
+		events = choreo.Emit(end(&b))
+		if err := b.save(ctx); err != nil {
+			return nil, err
+		}
+	}
+	return events, b.note(ctx, e)
+}
+
+func lock(ctx context.Context, id string) (booking, error) {
+	b := booking{id: id}
+	err := store.Tx(ctx).QueryRowContext(ctx, `UPDATE bookings SET steps = steps + 1 WHERE booking_id = $1
+		RETURNING flight, passenger, email, status, steps`, id).Scan(&b.flight, &b.passenger, &b.email, &b.status, &b.steps)
+	if errors.Is(err, sql.ErrNoRows) {
+		return b, choreo.Permanent(fmt.Errorf("there is no booking %q; make bookings by POST /bookings", id))
+	}
+	return b, err
+}
+
+func (b *booking) save(ctx context.Context) error {
+	_, err := store.Tx(ctx).ExecContext(ctx,
+		`UPDATE bookings SET status = $2, reason = $3, seat = $4, booking_code = $5 WHERE booking_id = $1`,
+		b.id, b.status, b.reason, b.seat, b.bookingCode)
 	return err
 }
 
-// cancel ends a booking because of e, if nothing has ended it before.
-func cancel(ctx context.Context, e event.Event, id string, cause bookings.Cancellation, reason string) (choreo.Events, error) {
-	b, err := hear(ctx, id, e)
-	if err != nil || b.status != pending {
-		return nil, err
-	}
-	_, err = store.Tx(ctx).ExecContext(ctx, `UPDATE bookings SET status = $2, reason = $3 WHERE booking_id = $1`, id, cancelled, reason)
-	return choreo.Emit(bookings.BookingCancelled{
-		BookingID: id, Flight: b.flight, Passenger: b.passenger, Email: b.email, Cause: cause, Reason: reason,
-	}), err
+// note adds e, the event or request in hand, to the booking's history.
+func (b *booking) note(ctx context.Context, e event.Event) error {
+	meta := event.From(ctx)
+	_, err := store.Tx(ctx).ExecContext(ctx,
+		`INSERT INTO booking_history (booking_id, step, event, event_id, at, status) VALUES ($1, $2, $3, $4, $5, $6)`,
+		b.id, b.steps, e.EventType().Name, meta.ID, meta.Time.UnixMilli(), b.status)
+	return err
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/troupedev/troupe/events/tickets"
 	"github.com/troupedev/troupe/events/users"
 	"github.com/troupedev/troupe/platform/choreo"
+	"github.com/troupedev/troupe/platform/event"
 	"github.com/troupedev/troupe/platform/store"
 	"github.com/troupedev/troupe/platform/web"
 )
@@ -62,29 +63,35 @@ func (s *service) start(context.Context) error {
 }
 
 func cancelUnpaid(ctx context.Context, p payments.PaymentFailed) (choreo.Events, error) {
-	return cancel(ctx, p, p.Reference, bookings.PaymentFailed, p.Reason)
+	return cancel(ctx, p.Reference, p, bookings.PaymentFailed, p.Reason)
 }
 
 // cancelRefunded hears of a refund because the flight is full. A refund because
 // the booking expired comes when it is cancelled already.
 func cancelRefunded(ctx context.Context, p payments.PaymentRefunded) (choreo.Events, error) {
-	return cancel(ctx, p, p.Reference, bookings.NoSeat, p.Reason)
+	return cancel(ctx, p.Reference, p, bookings.NoSeat, p.Reason)
 }
 
 func expire(ctx context.Context, e bookings.BookingExpired) (choreo.Events, error) {
-	return cancel(ctx, e, e.BookingID, bookings.Expired, "it was not finished in time")
+	return cancel(ctx, e.BookingID, e, bookings.Expired, "it was not finished in time")
 }
 
+func cancel(ctx context.Context, id string, e event.Event, cause bookings.Cancellation, reason string) (choreo.Events, error) {
+	return hear(ctx, id, e, func(b *booking) event.Event {
+		b.status, b.reason = Cancelled, reason
+		return bookings.BookingCancelled{
+			BookingID: id, Flight: b.flight, Passenger: b.passenger, Email: b.email, Cause: cause, Reason: reason,
+		}
+	})
+}
+
+// complete hears of the ticket. Where the booking expired meanwhile, it leaves
+// the ticket to the tickets service, which hears of that and voids it.
 func complete(ctx context.Context, t tickets.TicketIssued) (choreo.Events, error) {
-	b, err := hear(ctx, t.BookingID, t)
-	if err != nil || b.status != pending {
-		return nil, err // expired meanwhile: tickets hears of that, and voids it
-	}
-	_, err = store.Tx(ctx).ExecContext(ctx, `UPDATE bookings SET status = $2, seat = $3, booking_code = $4 WHERE booking_id = $1`,
-		t.BookingID, completed, t.Seat, t.BookingCode)
-	return choreo.Emit(bookings.BookingCompleted{
-		BookingID: t.BookingID, Flight: t.Flight, Seat: t.Seat, BookingCode: t.BookingCode,
-	}), err
+	return hear(ctx, t.BookingID, t, func(b *booking) event.Event {
+		b.status, b.seat, b.bookingCode = Completed, t.Seat, t.BookingCode
+		return bookings.BookingCompleted{BookingID: t.BookingID, Flight: t.Flight, Seat: t.Seat, BookingCode: t.BookingCode}
+	})
 }
 
 // erase makes the bookings of a user anonymous; flights are still counted by them.

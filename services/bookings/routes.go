@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"fmt"
 	"strconv"
 	"strings"
 	"time"
@@ -16,8 +15,8 @@ import (
 	"github.com/troupedev/troupe/platform/web"
 )
 
-// Book is the request of POST /bookings.
-type Book struct {
+// MakeBooking is the request of POST /bookings.
+type MakeBooking struct {
 	Body struct {
 		Flight         string `json:"flight" pattern:"^TR[0-9]{3}$" example:"TR100" doc:"TR000 is always full"`
 		Passenger      string `json:"passenger" minLength:"1" maxLength:"200" example:"Ada"`
@@ -27,28 +26,30 @@ type Book struct {
 	}
 }
 
-// Booked is the answer of POST /bookings.
-type Booked struct {
+// MadeBooking is the answer of POST /bookings.
+type MadeBooking struct {
 	BookingID string `json:"bookingId"`
 	FlowID    string `json:"flowId"`
 }
 
-func (s *service) book(ctx context.Context, in *Book) (Booked, choreo.Events, error) {
+func (s *service) book(ctx context.Context, in *MakeBooking) (MadeBooking, choreo.Events, error) {
 	request := event.From(ctx)
 	created := bookings.BookingCreated{
 		BookingID: request.ID, Flight: in.Body.Flight, Passenger: in.Body.Passenger, Email: in.Body.Email, Card: in.Body.Card,
 		Price: price(in.Body.Flight), SeatPreference: bookings.SeatPreference(in.Body.SeatPreference), CreatedAt: request.Time,
 	}
-	_, err := store.Tx(ctx).ExecContext(ctx, `INSERT INTO bookings (booking_id, flight, passenger, email, price, seat_preference, status, steps)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, 1)`,
-		created.BookingID, created.Flight, created.Passenger, created.Email, created.Price, in.Body.SeatPreference, pending)
+	b := booking{id: request.ID, status: Pending, steps: 1}
+	_, err := store.Tx(ctx).ExecContext(ctx,
+		`INSERT INTO bookings (booking_id, flight, passenger, email, price, seat_preference, status, created_at, steps)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
+		b.id, created.Flight, created.Passenger, created.Email, created.Price, created.SeatPreference, b.status, created.CreatedAt.UnixMilli(), b.steps)
 	if err != nil {
-		return Booked{}, nil, err
+		return MadeBooking{}, nil, err
 	}
-	if err := note(ctx, created.BookingID, 1, created); err != nil {
-		return Booked{}, nil, err
+	if err := b.note(ctx, created); err != nil {
+		return MadeBooking{}, nil, err
 	}
-	return Booked{BookingID: request.ID, FlowID: request.Flow},
+	return MadeBooking{BookingID: request.ID, FlowID: request.Flow},
 		choreo.Emit(created).After(s.settings.Limit, bookings.BookingExpired{BookingID: request.ID}), nil
 }
 
@@ -61,96 +62,103 @@ func price(flight string) int64 {
 	return 49_00 + 10*number
 }
 
-// Booking is the answer of GET /bookings/{id}.
+// Booking is how a booking stands.
 type Booking struct {
-	BookingID      string `json:"bookingId"`
-	Flight         string `json:"flight"`
-	Passenger      string `json:"passenger" doc:"empty once the passenger's account is erased, as email"`
-	Email          string `json:"email"`
-	Price          int64  `json:"price" doc:"in cents"`
-	SeatPreference string `json:"seatPreference"`
-	Status         string `json:"status" enum:"pending,completed,cancelled"`
-	Reason         string `json:"reason,omitempty" doc:"of a cancelled booking"`
-	Seat           string `json:"seat,omitempty" doc:"of a completed booking"`
-	BookingCode    string `json:"bookingCode,omitempty" doc:"of a completed booking"`
-	History        []Step `json:"history,omitempty" doc:"what was heard of it, oldest first; left out of lists"`
+	BookingID      string     `json:"bookingId"`
+	Status         Status     `json:"status" enum:"pending,completed,cancelled"`
+	Flight         string     `json:"flight"`
+	Passenger      string     `json:"passenger" doc:"empty, like email: erased"`
+	Email          string     `json:"email"`
+	Price          int64      `json:"price" doc:"in cents"`
+	SeatPreference string     `json:"seatPreference" enum:"any,window,aisle"`
+	Reason         string     `json:"reason,omitempty" doc:"of a cancelled booking: why"`
+	Seat           string     `json:"seat,omitempty" doc:"of a completed booking"`
+	BookingCode    string     `json:"bookingCode,omitempty" doc:"of a completed booking"`
+	CreatedAt      time.Time  `json:"createdAt"`
+	History        []Happened `json:"history,omitempty" doc:"what happened, in the order in which it was heard; not in a list"`
 }
 
-// Step is one event in the history of a [Booking].
-type Step struct {
-	Event string    `json:"event" example:"BookingCreated"`
-	At    time.Time `json:"at" doc:"when the event was emitted"`
+// Happened is an event in the history of a [Booking].
+type Happened struct {
+	Event   string    `json:"event" example:"TicketIssued"`
+	EventID string    `json:"eventId"`
+	At      time.Time `json:"at"`
+	Status  Status    `json:"status" enum:"pending,completed,cancelled" doc:"how the booking stood after it"`
 }
 
-const columns = `booking_id, flight, passenger, email, price, seat_preference, status, reason, seat, booking_code`
+// columns of a booking, in the order in which [scan] reads them.
+const columns = `booking_id, status, flight, passenger, email, price, seat_preference, reason, seat, booking_code, created_at`
 
-// scan reads [columns].
 func scan(row interface{ Scan(...any) error }) (b Booking, err error) {
-	return b, row.Scan(&b.BookingID, &b.Flight, &b.Passenger, &b.Email, &b.Price, &b.SeatPreference, &b.Status,
-		&b.Reason, &b.Seat, &b.BookingCode)
-}
-
-// Show is the request of GET /bookings/{id}.
-type Show struct {
-	ID string `path:"id"`
-}
-
-func show(ctx context.Context, in *Show) (Booking, error) {
-	b, err := scan(store.Tx(ctx).QueryRowContext(ctx, `SELECT `+columns+` FROM bookings WHERE booking_id = $1`, in.ID))
-	if errors.Is(err, sql.ErrNoRows) {
-		return b, web.NotFound(fmt.Sprintf("there is no booking %q", in.ID))
-	}
-	if err != nil {
-		return b, err
-	}
-	b.History, err = history(ctx, in.ID)
+	var at int64
+	err = row.Scan(&b.BookingID, &b.Status, &b.Flight, &b.Passenger, &b.Email, &b.Price, &b.SeatPreference,
+		&b.Reason, &b.Seat, &b.BookingCode, &at)
+	b.CreatedAt = time.UnixMilli(at).UTC()
 	return b, err
 }
 
-func history(ctx context.Context, id string) ([]Step, error) {
-	rows, err := store.Tx(ctx).QueryContext(ctx, `SELECT event, at FROM history WHERE booking_id = $1 ORDER BY step`, id)
+// ShowBooking is the request of GET /bookings/{id}.
+type ShowBooking struct {
+	ID string `path:"id"`
+}
+
+func show(ctx context.Context, in *ShowBooking) (Booking, error) {
+	b, err := scan(store.Tx(ctx).QueryRowContext(ctx, `SELECT `+columns+` FROM bookings WHERE booking_id = $1`, in.ID))
+	if errors.Is(err, sql.ErrNoRows) {
+		return b, web.NotFound("no booking has the id " + in.ID)
+	}
+	if err == nil {
+		b.History, err = history(ctx, in.ID)
+	}
+	return b, err
+}
+
+func history(ctx context.Context, id string) (out []Happened, err error) {
+	rows, err := store.Tx(ctx).QueryContext(ctx,
+		`SELECT event, event_id, at, status FROM booking_history WHERE booking_id = $1 ORDER BY step`, id)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	var steps []Step
 	for rows.Next() {
-		var s Step
+		var h Happened
 		var at int64
-		if err := rows.Scan(&s.Event, &at); err != nil {
+		if err := rows.Scan(&h.Event, &h.EventID, &at, &h.Status); err != nil {
 			return nil, err
 		}
-		s.At = time.UnixMilli(at).UTC()
-		steps = append(steps, s)
+		h.At = time.UnixMilli(at).UTC()
+		out = append(out, h)
 	}
-	return steps, rows.Err()
+	return out, rows.Err()
 }
 
-// List is the request of GET /bookings.
-type List struct {
-	Limit int    `query:"limit" minimum:"1" maximum:"1000" default:"100"`
-	After string `query:"after" doc:"the last bookingId of the page before"`
+// ListBookings is the request of GET /bookings.
+type ListBookings struct {
+	Limit  int    `query:"limit" default:"100" minimum:"1" maximum:"1000"`
+	After  string `query:"after" maxLength:"200" doc:"the last id of the page before"`
+	Status Status `query:"status" enum:"pending,completed,cancelled" doc:"only bookings that stand so"`
 }
 
-// Page is the answer of GET /bookings.
-type Page struct {
-	Bookings []Booking `json:"bookings" doc:"in the order of their ids"`
+// Bookings is the answer of GET /bookings.
+type Bookings struct {
+	Bookings []Booking `json:"bookings" doc:"by id, without their history"`
 }
 
-func list(ctx context.Context, in *List) (Page, error) {
-	page := Page{Bookings: []Booking{}}
+func list(ctx context.Context, in *ListBookings) (Bookings, error) {
+	out := Bookings{Bookings: []Booking{}}
 	rows, err := store.Tx(ctx).QueryContext(ctx,
-		`SELECT `+columns+` FROM bookings WHERE booking_id > $1 ORDER BY booking_id LIMIT $2`, in.After, in.Limit)
+		`SELECT `+columns+` FROM bookings WHERE booking_id > $1 AND ($2 = '' OR status = $2) ORDER BY booking_id LIMIT $3`,
+		in.After, in.Status, in.Limit)
 	if err != nil {
-		return page, err
+		return out, err
 	}
 	defer rows.Close()
 	for rows.Next() {
 		b, err := scan(rows)
 		if err != nil {
-			return page, err
+			return out, err
 		}
-		page.Bookings = append(page.Bookings, b)
+		out.Bookings = append(out.Bookings, b)
 	}
-	return page, rows.Err()
+	return out, rows.Err()
 }

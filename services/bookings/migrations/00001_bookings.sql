@@ -10,18 +10,21 @@ CREATE TABLE bookings (
     reason          text NOT NULL DEFAULT '', -- of a cancelled booking
     seat            text NOT NULL DEFAULT '', -- of a completed one, as booking_code
     booking_code    text NOT NULL DEFAULT '',
-    steps           integer NOT NULL -- entries in history
+    created_at      bigint NOT NULL, -- unix milliseconds
+    steps           integer NOT NULL -- entries in booking_history
 );
 CREATE INDEX bookings_email ON bookings (lower(email));
 
-CREATE TABLE history (
+CREATE TABLE booking_history (
     booking_id text NOT NULL,
-    step       integer NOT NULL,
+    step       integer NOT NULL, -- from 1
     event      text NOT NULL,
+    event_id   text NOT NULL,
     at         bigint NOT NULL, -- unix milliseconds
+    status     text NOT NULL, -- of the booking, after it
     PRIMARY KEY (booking_id, step)
 );
 
 -- +goose Down
-DROP TABLE history;
+DROP TABLE booking_history;
 DROP TABLE bookings;
