@@ -1,16 +1,19 @@
-// Package inventory checks and reserves stock.
+// Package inventory checks, reserves and releases stock.
 //
-// Stock has no numbers yet: what is carried is always there, and a unicorn
-// never is.
+// Stock is never below zero, and an order has all of its items or none. What an
+// order took is remembered: it takes once, and gives back once, what it took.
 package inventory
 
 import (
 	"context"
+	"embed"
 
 	"github.com/troupedev/troupe/events/inventory"
 	"github.com/troupedev/troupe/events/orders"
 	"github.com/troupedev/troupe/events/payments"
 	"github.com/troupedev/troupe/platform/choreo"
+	"github.com/troupedev/troupe/platform/store"
+	"github.com/troupedev/troupe/platform/web"
 )
 
 // OutOfStock is the item that is never there.
@@ -18,10 +21,18 @@ const OutOfStock = "unicorn"
 
 const warehouse = "main"
 
+//go:embed migrations/*.sql
+var migrations embed.FS
+
 // Service declares the inventory service.
 func Service() choreo.Service {
 	return choreo.Service{
 		Name: "inventory", Doc: "Checks, reserves and releases stock.",
+		Store: store.Tables(migrations),
+		Routes: []choreo.Route{
+			web.Get("/stock", show),
+			web.Post("/stock", add),
+		},
 		Reactions: []choreo.Reaction{
 			choreo.On(reserve,
 				choreo.Where("purpose", choreo.Is(payments.Storefront)),
@@ -35,12 +46,15 @@ func Service() choreo.Service {
 	}
 }
 
-func reserve(_ context.Context, p payments.PaymentProcessed) (choreo.Events, error) {
+func reserve(ctx context.Context, p payments.PaymentProcessed) (choreo.Events, error) {
 	items := itemsOf(p.Items)
-	if sku, short := firstShort(items); short {
+	switch short, result, err := take(ctx, p.Reference, items); {
+	case err != nil || result == askedBefore:
+		return nil, err
+	case result == isShort:
 		return choreo.Emit(inventory.InventoryShort{
 			OrderID: p.Reference, Channel: inventory.Storefront, Customer: p.Customer, Email: p.Email,
-			Total: p.Amount, SKU: sku, Authorization: &p.Authorization,
+			Total: p.Amount, SKU: short, Authorization: &p.Authorization,
 		}), nil
 	}
 	return choreo.Emit(inventory.InventoryReserved{
@@ -49,11 +63,14 @@ func reserve(_ context.Context, p payments.PaymentProcessed) (choreo.Events, err
 	}), nil
 }
 
-func check(_ context.Context, o orders.OrderCreated) (choreo.Events, error) {
+func check(ctx context.Context, o orders.OrderCreated) (choreo.Events, error) {
 	items := itemsOf(o.Items)
-	if sku, short := firstShort(items); short {
+	switch short, result, err := take(ctx, o.OrderID, items); {
+	case err != nil || result == askedBefore:
+		return nil, err
+	case result == isShort:
 		return choreo.Emit(inventory.InventoryShort{
-			OrderID: o.OrderID, Channel: inventory.Wholesale, Customer: o.Customer, Email: o.Email, Total: o.Total, SKU: sku,
+			OrderID: o.OrderID, Channel: inventory.Wholesale, Customer: o.Customer, Email: o.Email, Total: o.Total, SKU: short,
 		}), nil
 	}
 	return choreo.Emit(inventory.InventoryChecked{
@@ -62,19 +79,14 @@ func check(_ context.Context, o orders.OrderCreated) (choreo.Events, error) {
 	}), nil
 }
 
-func release(_ context.Context, p payments.PaymentFailed) (choreo.Events, error) {
-	return choreo.Emit(inventory.InventoryReleased{
-		OrderID: p.Reference, Channel: inventory.Wholesale, Items: itemsOf(p.Items), Reason: p.Reason,
-	}), nil
-}
-
-func firstShort(items []inventory.Item) (sku string, short bool) {
-	for _, i := range items {
-		if i.SKU == OutOfStock {
-			return i.SKU, true
-		}
+func release(ctx context.Context, p payments.PaymentFailed) (choreo.Events, error) {
+	items, err := giveBack(ctx, p.Reference)
+	if err != nil || items == nil {
+		return nil, err
 	}
-	return "", false
+	return choreo.Emit(inventory.InventoryReleased{
+		OrderID: p.Reference, Channel: inventory.Wholesale, Items: items, Reason: p.Reason,
+	}), nil
 }
 
 // itemsOf takes over another domain's items, which are of the same shape.

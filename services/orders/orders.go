@@ -1,25 +1,38 @@
-// Package orders takes orders over HTTP, and closes them as fulfilled or
-// cancelled by what it hears from the other services.
+// Package orders takes orders over HTTP, closes them as fulfilled or cancelled
+// by what it hears from the other services, and tells how they stand.
+//
+// An order ends once. Events of one order come from several topics, so in any
+// order and at the same time: the first that ends it wins, and what comes after
+// is in its history only.
 package orders
 
 import (
 	"context"
+	"embed"
 
 	"github.com/troupedev/troupe/events/inventory"
 	"github.com/troupedev/troupe/events/orders"
 	"github.com/troupedev/troupe/events/payments"
 	"github.com/troupedev/troupe/events/shipping"
+	"github.com/troupedev/troupe/events/users"
 	"github.com/troupedev/troupe/platform/choreo"
+	"github.com/troupedev/troupe/platform/store"
 	"github.com/troupedev/troupe/platform/web"
 )
+
+//go:embed migrations/*.sql
+var migrations embed.FS
 
 // Service declares the orders service.
 func Service() choreo.Service {
 	ours := choreo.Where("purpose", choreo.Is(payments.Storefront, payments.Wholesale))
 	return choreo.Service{
 		Name: "orders", Doc: "Takes orders, and closes them as fulfilled or cancelled.",
+		Store: store.Tables(migrations),
 		Routes: []choreo.Route{
 			web.Post("/orders", place, choreo.Emits(orders.OrderPlaced{}, orders.OrderCreated{})),
+			web.Get("/orders", list),
+			web.Get("/orders/{id}", show),
 		},
 		Reactions: []choreo.Reaction{
 			choreo.On(cancelUnpaid, ours, choreo.Emits(orders.OrderCancelled{})),
@@ -28,28 +41,47 @@ func Service() choreo.Service {
 				choreo.Where("channel", choreo.Is(inventory.Wholesale)), // in the storefront it is the refund that cancels
 				choreo.Emits(orders.OrderCancelled{})),
 			choreo.On(fulfil, choreo.Emits(orders.OrderFulfilled{})),
+			choreo.On(erase, choreo.Emits(users.AccountDataErased{})),
 		},
 	}
 }
 
-func cancelUnpaid(_ context.Context, p payments.PaymentFailed) (choreo.Events, error) {
-	return cancel(p.Reference, p.Customer, p.Email, p.Reason)
+func cancelUnpaid(ctx context.Context, p payments.PaymentFailed) (choreo.Events, error) {
+	return cancel(ctx, p, ending{id: p.Reference, channel: string(p.Purpose), customer: p.Customer, email: p.Email, total: p.Amount, reason: p.Reason})
 }
 
-func cancelRefunded(_ context.Context, p payments.PaymentRefunded) (choreo.Events, error) {
-	return cancel(p.Reference, p.Customer, p.Email, p.Reason)
+func cancelRefunded(ctx context.Context, p payments.PaymentRefunded) (choreo.Events, error) {
+	return cancel(ctx, p, ending{id: p.Reference, channel: string(p.Purpose), customer: p.Customer, email: p.Email, total: p.Amount, reason: p.Reason})
 }
 
-func cancelShort(_ context.Context, i inventory.InventoryShort) (choreo.Events, error) {
-	return cancel(i.OrderID, i.Customer, i.Email, "out of stock: "+i.SKU)
+func cancelShort(ctx context.Context, i inventory.InventoryShort) (choreo.Events, error) {
+	return cancel(ctx, i, ending{
+		id: i.OrderID, channel: string(i.Channel), customer: i.Customer, email: i.Email, total: i.Total, reason: "out of stock: " + i.SKU,
+	})
 }
 
-func cancel(order, customer, email, reason string) (choreo.Events, error) {
-	return choreo.Emit(orders.OrderCancelled{OrderID: order, Customer: customer, Email: email, Reason: reason}), nil
-}
-
-func fulfil(_ context.Context, s shipping.ShippingArranged) (choreo.Events, error) {
+func fulfil(ctx context.Context, s shipping.ShippingArranged) (choreo.Events, error) {
+	ended, err := end(ctx, s, ending{
+		id: s.OrderID, status: fulfilled, customer: s.Customer, email: s.Email, total: s.Total, trackingNumber: s.TrackingNumber,
+	})
+	if err != nil || !ended {
+		return nil, err
+	}
 	return choreo.Emit(orders.OrderFulfilled{
 		OrderID: s.OrderID, Customer: s.Customer, Email: s.Email, Total: s.Total, TrackingNumber: s.TrackingNumber,
 	}), nil
+}
+
+// erase makes the user's orders anonymous: what was sold stays in the books, to
+// whom does not.
+func erase(ctx context.Context, u users.AccountClosureRequested) (choreo.Events, error) {
+	erased, err := store.Tx(ctx).ExecContext(ctx, `update orders set customer = '', email = '' where lower(email) = lower($1)`, u.Email)
+	if err != nil {
+		return nil, err
+	}
+	records, err := erased.RowsAffected()
+	if err != nil {
+		return nil, err
+	}
+	return choreo.Emit(users.AccountDataErased{UserID: u.UserID, Service: "orders", Records: int32(records)}), nil
 }

@@ -2,11 +2,13 @@ package orders
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 
 	"github.com/troupedev/troupe/events/orders"
 	"github.com/troupedev/troupe/platform/choreo"
 	"github.com/troupedev/troupe/platform/event"
+	"github.com/troupedev/troupe/platform/store"
 	"github.com/troupedev/troupe/platform/web"
 )
 
@@ -41,21 +43,41 @@ type PlacedOrder struct {
 	FlowID  string `json:"flowId"`
 }
 
+// place keeps the order and says that it was placed, in one transaction: the
+// card is not kept.
 func place(ctx context.Context, in *PlaceOrder) (PlacedOrder, choreo.Events, error) {
 	items, total, err := priced(in.Body.Items)
 	if err != nil {
 		return PlacedOrder{}, nil, err
 	}
 	request := event.From(ctx)
-	placed := orders.OrderPlaced{
+	order := orders.OrderPlaced{
 		OrderID: request.ID, Customer: in.Body.Customer, Email: in.Body.Email, Card: in.Body.Card,
 		Items: items, Total: total, PlacedAt: request.Time,
 	}
-	answer := PlacedOrder{OrderID: request.ID, FlowID: request.Flow}
+	var happened event.Event = order
 	if in.Body.Channel == "wholesale" {
-		return answer, choreo.Emit(orders.OrderCreated(placed)), nil
+		happened = orders.OrderCreated(order)
 	}
-	return answer, choreo.Emit(placed), nil
+	if err := keep(ctx, in.Body.Channel, order); err != nil {
+		return PlacedOrder{}, nil, err
+	}
+	if err := remember(ctx, order.OrderID, happened, placed); err != nil {
+		return PlacedOrder{}, nil, err
+	}
+	return PlacedOrder{OrderID: request.ID, FlowID: request.Flow}, choreo.Emit(happened), nil
+}
+
+func keep(ctx context.Context, channel string, o orders.OrderPlaced) error {
+	lines, err := json.Marshal(o.Items)
+	if err != nil {
+		return err
+	}
+	_, err = store.Tx(ctx).ExecContext(ctx, `
+		insert into orders (id, channel, status, customer, email, lines, total, tracking_number, reason, placed_at)
+		values ($1, $2, $3, $4, $5, $6, $7, '', '', $8)`,
+		o.OrderID, channel, placed, o.Customer, o.Email, string(lines), o.Total, o.PlacedAt.UnixMilli())
+	return err
 }
 
 func priced(items []Item) (out []orders.Item, total int64, err error) {

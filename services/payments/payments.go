@@ -1,16 +1,24 @@
-// Package payments charges for what was ordered, and refunds it.
+// Package payments charges for what was ordered or booked, and refunds it.
+//
+// It charges once and refunds once for each reference, an order's or booking's
+// id, whatever comes twice and in whatever order: see ledger.go.
 package payments
 
 import (
 	"context"
+	"embed"
 	"errors"
 	"time"
 
+	"github.com/troupedev/troupe/events/bookings"
 	"github.com/troupedev/troupe/events/inventory"
 	"github.com/troupedev/troupe/events/orders"
 	"github.com/troupedev/troupe/events/payments"
+	"github.com/troupedev/troupe/events/seats"
+	"github.com/troupedev/troupe/events/users"
 	"github.com/troupedev/troupe/platform/choreo"
-	"github.com/troupedev/troupe/platform/event"
+	"github.com/troupedev/troupe/platform/store"
+	"github.com/troupedev/troupe/platform/web"
 )
 
 // Cards is a provider that charges cards. Both methods are given the id of the
@@ -25,65 +33,117 @@ type Cards interface {
 // ErrDeclined is wrapped by the error of a charge that the card's bank refused.
 var ErrDeclined = errors.New("card declined")
 
+//go:embed migrations/*.sql
+var migrations embed.FS
+
 type service struct{ cards Cards }
 
 // Service declares the payments service over a provider.
 func Service(cards Cards) choreo.Service {
 	s := &service{cards}
-	outcome := choreo.Emits(payments.PaymentProcessed{}, payments.PaymentFailed{})
+	ordered := choreo.Emits(payments.PaymentProcessed{}, payments.PaymentFailed{})
+	booked := choreo.Emits(payments.PaymentConfirmed{}, payments.PaymentFailed{})
+	refunded := choreo.Emits(payments.PaymentRefunded{})
 	tries := choreo.Retries(choreo.Retry{Attempts: 6, First: 200 * time.Millisecond, Max: 5 * time.Second})
 	timeout := choreo.Timeout(5 * time.Second)
 	return choreo.Service{
 		Name: "payments", Doc: "Charges cards and refunds them.",
+		Store:  store.Tables(migrations),
+		Routes: []choreo.Route{web.Get("/payments/{reference}", show)},
 		Reactions: []choreo.Reaction{
-			choreo.On(s.chargeOrder, outcome, timeout, tries),
-			choreo.On(s.chargeChecked, outcome, timeout, tries),
+			choreo.On(s.chargeOrder, ordered, timeout, tries),
+			choreo.On(s.chargeChecked, ordered, timeout, tries),
+			choreo.On(s.chargeBooking, booked, timeout, tries),
 			choreo.On(s.refundShort,
 				choreo.Where("channel", choreo.Is(inventory.Storefront)), // wholesale is charged only once stock is held
-				choreo.Emits(payments.PaymentRefunded{}), timeout, tries),
+				refunded, timeout, tries),
+			choreo.On(s.refundSeatless, refunded, timeout, tries),
+			choreo.On(s.refundExpired, choreo.Where("cause", choreo.Is(bookings.Expired)), refunded, timeout, tries),
+			choreo.On(erase, choreo.Emits(users.AccountDataErased{})),
 		},
 	}
 }
 
 func (s *service) chargeOrder(ctx context.Context, o orders.OrderPlaced) (choreo.Events, error) {
-	return s.charge(ctx, o.Card, payments.PaymentProcessed{
+	return s.chargeItems(ctx, o.Card, payments.PaymentProcessed{
 		Reference: o.OrderID, Purpose: payments.Storefront, Customer: o.Customer, Email: o.Email, Amount: o.Total, Items: itemsOf(o.Items),
 	})
 }
 
 func (s *service) chargeChecked(ctx context.Context, i inventory.InventoryChecked) (choreo.Events, error) {
-	return s.charge(ctx, i.Card, payments.PaymentProcessed{
+	return s.chargeItems(ctx, i.Card, payments.PaymentProcessed{
 		Reference: i.OrderID, Purpose: payments.Wholesale, Customer: i.Customer, Email: i.Email, Amount: i.Total, Items: itemsOf(i.Items),
 	})
 }
 
-// charge emits p once the card is charged, or that the card was declined.
-func (s *service) charge(ctx context.Context, card string, p payments.PaymentProcessed) (choreo.Events, error) {
-	authorization, err := s.cards.Charge(ctx, event.From(ctx).ID, card, p.Amount)
-	if errors.Is(err, ErrDeclined) {
+// chargeItems emits p once the card is charged, or that the card was declined.
+func (s *service) chargeItems(ctx context.Context, card string, p payments.PaymentProcessed) (choreo.Events, error) {
+	authorization, stands, err := s.charge(ctx, card, due{p.Reference, p.Purpose, p.Email, p.Amount})
+	switch {
+	case err != nil:
+		return nil, err
+	case stands == charged:
+		p.Authorization = authorization
+		return choreo.Emit(p), nil
+	case stands == declined:
 		return choreo.Emit(payments.PaymentFailed{
 			Reference: p.Reference, Purpose: p.Purpose, Customer: p.Customer, Email: p.Email,
 			Amount: p.Amount, Reason: ErrDeclined.Error(), Items: p.Items,
 		}), nil
 	}
-	if err != nil {
-		return nil, err // tried again; only this order waits
+	return nil, nil
+}
+
+func (s *service) chargeBooking(ctx context.Context, b bookings.BookingCreated) (choreo.Events, error) {
+	authorization, stands, err := s.charge(ctx, b.Card, due{b.BookingID, payments.Flight, b.Email, b.Price})
+	switch {
+	case err != nil:
+		return nil, err
+	case stands == charged:
+		return choreo.Emit(payments.PaymentConfirmed{
+			Reference: b.BookingID, Purpose: payments.Flight, Customer: b.Passenger, Email: b.Email, Amount: b.Price,
+			Authorization: authorization, Flight: b.Flight, SeatPreference: payments.SeatPreference(b.SeatPreference),
+		}), nil
+	case stands == declined:
+		return choreo.Emit(payments.PaymentFailed{
+			Reference: b.BookingID, Purpose: payments.Flight, Customer: b.Passenger, Email: b.Email,
+			Amount: b.Price, Reason: ErrDeclined.Error(),
+		}), nil
 	}
-	p.Authorization = authorization
-	return choreo.Emit(p), nil
+	return nil, nil
 }
 
 func (s *service) refundShort(ctx context.Context, i inventory.InventoryShort) (choreo.Events, error) {
-	if i.Authorization == nil {
-		return nil, choreo.Permanent(errors.New("nothing was charged for this order, so nothing can be refunded"))
-	}
-	if err := s.cards.Refund(ctx, event.From(ctx).ID, *i.Authorization, i.Total); err != nil {
+	return s.refundCharged(ctx, payments.PaymentRefunded{
+		Reference: i.OrderID, Customer: i.Customer, Email: i.Email, Reason: "out of stock: " + i.SKU,
+	})
+}
+
+func (s *service) refundSeatless(ctx context.Context, u seats.SeatUnavailable) (choreo.Events, error) {
+	return s.refundCharged(ctx, payments.PaymentRefunded{
+		Reference: u.BookingID, Customer: u.Passenger, Email: u.Email, Reason: "no seat left on " + u.Flight,
+	})
+}
+
+// refundExpired gives back what was charged for a booking that has expired. Its
+// charge may still be to come, and is then prevented.
+func (s *service) refundExpired(ctx context.Context, b bookings.BookingCancelled) (choreo.Events, error) {
+	if err := prevent(ctx, b.BookingID, payments.Flight); err != nil {
 		return nil, err
 	}
-	return choreo.Emit(payments.PaymentRefunded{
-		Reference: i.OrderID, Purpose: payments.Storefront, Customer: i.Customer, Email: i.Email,
-		Amount: i.Total, Reason: "out of stock: " + i.SKU,
-	}), nil
+	return s.refundCharged(ctx, payments.PaymentRefunded{
+		Reference: b.BookingID, Customer: b.Passenger, Email: b.Email, Reason: b.Reason,
+	})
+}
+
+// refundCharged emits r, with what was paid for and how much, once that is given back.
+func (s *service) refundCharged(ctx context.Context, r payments.PaymentRefunded) (choreo.Events, error) {
+	paid, refunded, err := s.refund(ctx, r.Reference)
+	if err != nil || !refunded {
+		return nil, err
+	}
+	r.Purpose, r.Amount = paid.purpose, paid.amount
+	return choreo.Emit(r), nil
 }
 
 // itemsOf takes over another domain's items, which are of the same shape.

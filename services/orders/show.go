@@ -1,0 +1,117 @@
+package orders
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"time"
+
+	"github.com/troupedev/troupe/events/orders"
+	"github.com/troupedev/troupe/platform/store"
+	"github.com/troupedev/troupe/platform/web"
+)
+
+// Order is how an order stands.
+type Order struct {
+	OrderID        string        `json:"orderId"`
+	Status         Status        `json:"status" enum:"placed,fulfilled,cancelled"`
+	Channel        string        `json:"channel,omitempty" doc:"absent: it was placed by another producer, straight to the topic"`
+	Customer       string        `json:"customer" doc:"empty, like email: erased"`
+	Email          string        `json:"email"`
+	Lines          []orders.Item `json:"lines"`
+	Total          int64         `json:"total" doc:"in cents"`
+	TrackingNumber string        `json:"trackingNumber,omitempty" doc:"of a fulfilled order"`
+	Reason         string        `json:"reason,omitempty" doc:"of a cancelled order: why"`
+	PlacedAt       time.Time     `json:"placedAt"`
+	History        []Happened    `json:"history,omitempty" doc:"what happened, oldest first; not in a list"`
+}
+
+// Happened is an event in the history of an [Order].
+type Happened struct {
+	Event   string    `json:"event" example:"ShippingArranged"`
+	EventID string    `json:"eventId"`
+	At      time.Time `json:"at"`
+	Status  Status    `json:"status" doc:"how the order stood after it"`
+}
+
+// columns of an order, in the order in which [scan] reads them.
+const columns = `id, channel, status, customer, email, lines, total, tracking_number, reason, placed_at`
+
+func scan(row interface{ Scan(...any) error }) (o Order, err error) {
+	var lines string
+	var at int64
+	err = row.Scan(&o.OrderID, &o.Channel, &o.Status, &o.Customer, &o.Email, &lines, &o.Total, &o.TrackingNumber, &o.Reason, &at)
+	if err != nil {
+		return o, err
+	}
+	o.PlacedAt = time.UnixMilli(at).UTC()
+	return o, json.Unmarshal([]byte(lines), &o.Lines)
+}
+
+// ShowOrder is the request of GET /orders/{id}.
+type ShowOrder struct {
+	ID string `path:"id"`
+}
+
+func show(ctx context.Context, in *ShowOrder) (Order, error) {
+	o, err := scan(store.Tx(ctx).QueryRowContext(ctx, `select `+columns+` from orders where id = $1`, in.ID))
+	if errors.Is(err, sql.ErrNoRows) {
+		return o, web.NotFound("no order has the id " + in.ID)
+	}
+	if err == nil {
+		o.History, err = history(ctx, in.ID)
+	}
+	return o, err
+}
+
+func history(ctx context.Context, order string) (out []Happened, err error) {
+	rows, err := store.Tx(ctx).QueryContext(ctx,
+		`select event, event_id, at, status from order_history where order_id = $1 order by at, status <> 'placed', event_id`, order)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = cmp.Or(err, rows.Close()) }()
+	for rows.Next() {
+		var h Happened
+		var at int64
+		if err := rows.Scan(&h.Event, &h.EventID, &at, &h.Status); err != nil {
+			return nil, err
+		}
+		h.At = time.UnixMilli(at).UTC()
+		out = append(out, h)
+	}
+	return out, rows.Err()
+}
+
+// ListOrders is the request of GET /orders.
+type ListOrders struct {
+	Limit  int    `query:"limit" default:"100" minimum:"1" maximum:"1000"`
+	After  string `query:"after" maxLength:"200" doc:"the last id of the page before"`
+	Status Status `query:"status" enum:"placed,fulfilled,cancelled" doc:"only orders that stand so"`
+}
+
+// Orders is the answer of GET /orders.
+type Orders struct {
+	Orders []Order `json:"orders" doc:"by id, without their history"`
+}
+
+func list(ctx context.Context, in *ListOrders) (out Orders, err error) {
+	out.Orders = []Order{}
+	rows, err := store.Tx(ctx).QueryContext(ctx,
+		`select `+columns+` from orders where id > $1 and ($2 = '' or status = $2) order by id limit $3`,
+		in.After, in.Status, in.Limit)
+	if err != nil {
+		return out, err
+	}
+	defer func() { err = cmp.Or(err, rows.Close()) }()
+	for rows.Next() {
+		o, err := scan(rows)
+		if err != nil {
+			return out, err
+		}
+		out.Orders = append(out.Orders, o)
+	}
+	return out, rows.Err()
+}
