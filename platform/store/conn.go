@@ -1,0 +1,138 @@
+package store
+
+import (
+	"context"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"io"
+)
+
+// Between database/sql and the driver stands a conn, since three things have to
+// be the same on both databases: that only Handle commits, that nothing is
+// committed in which a statement failed (Postgres refuses, SQLite would not),
+// and what counts as an outage.
+type connector struct {
+	driver.Connector
+	lost func(driverConn) bool // whether a connection is beyond use
+}
+
+func (c connector) Connect(ctx context.Context) (driver.Conn, error) {
+	opened, err := c.Connector.Connect(ctx)
+	if err != nil {
+		return nil, unreachable(err)
+	}
+	return &conn{driverConn: opened.(driverConn), lost: c.lost}, nil
+}
+
+// Close closes what is below, where it wants that.
+func (c connector) Close() error {
+	if closer, ok := c.Connector.(io.Closer); ok {
+		return closer.Close()
+	}
+	return nil
+}
+
+// driverConn is what both drivers' connections can do.
+type driverConn interface {
+	driver.Conn
+	driver.ConnBeginTx
+	driver.ConnPrepareContext
+	driver.ExecerContext
+	driver.QueryerContext
+	driver.Pinger
+	driver.SessionResetter
+}
+
+type conn struct {
+	driverConn
+	lost func(driverConn) bool
+	tx   *transaction // that is running
+}
+
+// Unwrap is the driver's own connection.
+func (c *conn) Unwrap() driver.Conn { return c.driverConn }
+
+// IsValid implements [driver.Validator].
+func (c *conn) IsValid() bool { return !c.lost(c.driverConn) }
+
+// CheckNamedValue implements [driver.NamedValueChecker].
+func (c *conn) CheckNamedValue(v *driver.NamedValue) error {
+	if checker, ok := c.driverConn.(driver.NamedValueChecker); ok {
+		return checker.CheckNamedValue(v)
+	}
+	return driver.ErrSkip
+}
+
+func (c *conn) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
+	result, err := c.driverConn.ExecContext(ctx, query, args)
+	return result, c.failed(ctx, err)
+}
+
+func (c *conn) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
+	rows, err := c.driverConn.QueryContext(ctx, query, args)
+	return rows, c.failed(ctx, err)
+}
+
+func (c *conn) PrepareContext(ctx context.Context, query string) (driver.Stmt, error) {
+	stmt, err := c.driverConn.PrepareContext(ctx, query)
+	return stmt, c.failed(ctx, err)
+}
+
+// failed notes the first error in a transaction, and says what an error means.
+func (c *conn) failed(ctx context.Context, err error) error {
+	if err == nil || errors.Is(err, driver.ErrBadConn) {
+		return err
+	}
+	if ctx.Err() == nil && c.lost(c.driverConn) {
+		err = &outage{err}
+	}
+	if c.tx != nil && c.tx.failed == nil {
+		c.tx.failed = err
+	}
+	return err
+}
+
+// beginKey carries the unit that a transaction is begun for.
+type beginKey struct{}
+
+func (c *conn) BeginTx(ctx context.Context, o driver.TxOptions) (driver.Tx, error) {
+	begun, err := c.driverConn.BeginTx(ctx, o)
+	if err != nil {
+		return nil, c.failed(ctx, err)
+	}
+	c.tx = &transaction{Tx: begun, conn: c, ctx: ctx}
+	c.tx.unit, _ = ctx.Value(beginKey{}).(*unit)
+	return c.tx, nil
+}
+
+// transaction is one that only its unit commits.
+type transaction struct {
+	driver.Tx
+	conn   *conn
+	ctx    context.Context
+	unit   *unit // nil: it is nobody's, and does what it is told
+	failed error // of the first statement that failed
+}
+
+func (t *transaction) Commit() error {
+	t.conn.tx = nil
+	if t.unit == nil {
+		return t.conn.failed(t.ctx, t.Tx.Commit())
+	}
+	t.unit.mu.Lock()
+	ending := t.unit.ending
+	t.unit.mu.Unlock()
+	switch {
+	case !ending:
+		return errors.Join(errEnded, t.Tx.Rollback())
+	case t.failed != nil:
+		return errors.Join(fmt.Errorf("store: nothing is committed, since the handler went on after a statement had failed: %w", t.failed), t.Tx.Rollback())
+	}
+	return t.conn.failed(t.ctx, t.Tx.Commit())
+}
+
+func (t *transaction) Rollback() error {
+	t.conn.tx = nil
+	return t.Tx.Rollback()
+}

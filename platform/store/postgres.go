@@ -1,0 +1,136 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/stdlib"
+)
+
+// postgres is what only a database on a server has.
+type postgres struct {
+	config *pgx.ConnConfig // of every connection, its search_path set
+	schema string
+}
+
+// How long a server lets a transaction wait for a lock, and for its client. The
+// first ends up as an outage, so that waiting does not use up a handler's
+// attempts; the second frees the locks of a process that hangs.
+const (
+	lockTimeout = 10 * time.Second
+	idleTimeout = 5 * time.Minute
+)
+
+func (db *DB) openPostgres() error {
+	config, err := pgx.ParseConfig(db.config.URL)
+	if err != nil {
+		return fmt.Errorf("store: %s: %w", db.config.Service, err) // pgx leaves the password out
+	}
+	db.kind = isPostgres
+	db.postgres = &postgres{config, strings.ReplaceAll(db.config.Service, "-", "_")}
+	defaults := map[string]string{
+		"lock_timeout":                        milliseconds(lockTimeout),
+		"idle_in_transaction_session_timeout": milliseconds(idleTimeout),
+		"application_name":                    "troupe " + db.config.Service,
+	}
+	for name, value := range defaults {
+		if _, ok := config.RuntimeParams[name]; !ok {
+			config.RuntimeParams[name] = value
+		}
+	}
+	config.RuntimeParams["search_path"] = pgx.Identifier{db.postgres.schema}.Sanitize()
+	db.write = db.postgres.pool(db.config.Connections)
+	db.read = db.write
+	return nil
+}
+
+func milliseconds(d time.Duration) string { return fmt.Sprint(d.Milliseconds()) }
+
+// pool is a pool of connections of the service.
+func (p *postgres) pool(connections int) *sql.DB {
+	pool := sql.OpenDB(connector{stdlib.GetConnector(*p.config), func(c driverConn) bool {
+		return c.(*stdlib.Conn).Conn().IsClosed()
+	}})
+	pool.SetMaxOpenConns(connections)
+	pool.SetMaxIdleConns(connections)
+	pool.SetConnMaxIdleTime(5 * time.Minute)
+	return pool
+}
+
+// unreachable marks errors of connecting that may pass: the server did not say
+// no, or said not yet.
+func unreachable(err error) error {
+	_, said := errors.AsType[*pgconn.PgError](err)
+	_, network := errors.AsType[net.Error](err)
+	if !said && (network || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)) {
+		return &outage{err}
+	}
+	return err
+}
+
+// await waits until the server answers.
+func (db *DB) await(ctx context.Context) error {
+	wait := time.NewTimer(0)
+	defer wait.Stop()
+	var last error
+	for pause := 50 * time.Millisecond; ; pause = min(2*pause, time.Second) {
+		select {
+		case <-wait.C:
+		case <-ctx.Done():
+			return errors.Join(ctx.Err(), last)
+		}
+		err := db.write.PingContext(ctx)
+		if err == nil || !IsOutage(err) && ctx.Err() == nil {
+			return err
+		}
+		if ctx.Err() == nil {
+			last = err
+			db.config.Logger.DebugContext(ctx, "the database does not answer yet", "service", db.config.Service, "err", err)
+		}
+		wait.Reset(pause)
+	}
+}
+
+// createSchema makes the service's schema where there is none. Where there is
+// one, nothing is asked of the server: a role may be allowed to use its schema,
+// and not to create any.
+func (p *postgres) createSchema(ctx context.Context, conn *sql.Conn) error {
+	var there bool
+	if err := conn.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM pg_namespace WHERE nspname = $1)`, p.schema).Scan(&there); err != nil || there {
+		return err
+	}
+	if _, err := conn.ExecContext(ctx, `CREATE SCHEMA `+pgx.Identifier{p.schema}.Sanitize()); err != nil {
+		return fmt.Errorf("creating the schema %s: %w", p.schema, err)
+	}
+	return nil
+}
+
+// locked runs do while no other process does so for the same schema.
+func (p *postgres) locked(ctx context.Context, pool *sql.DB, do func(*sql.Conn) error) (err error) {
+	conn, err := pool.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	if _, err := conn.ExecContext(ctx, `SET lock_timeout = 0`); err != nil {
+		return err
+	}
+	if _, err := conn.ExecContext(ctx, `SELECT pg_advisory_lock(hashtextextended('troupe migrates ' || $1, 0))`, p.schema); err != nil {
+		return err
+	}
+	defer func() {
+		ctx := context.WithoutCancel(ctx)
+		_, unlocked := conn.ExecContext(ctx, `SELECT pg_advisory_unlock(hashtextextended('troupe migrates ' || $1, 0))`, p.schema)
+		_, reset := conn.ExecContext(ctx, `SET lock_timeout = `+milliseconds(lockTimeout))
+		err = errors.Join(err, unlocked, reset)
+	}()
+	return do(conn)
+}

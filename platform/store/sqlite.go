@@ -1,0 +1,71 @@
+package store
+
+import (
+	"database/sql"
+	"database/sql/driver"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"modernc.org/sqlite"
+)
+
+// pragmas of every connection. A commit in WAL mode with synchronous = NORMAL
+// survives the end of the process, however it comes; what a loss of power takes
+// back are the last commits, whole.
+var pragmas = []string{"busy_timeout(5000)", "journal_mode(WAL)", "synchronous(NORMAL)", "foreign_keys(1)"}
+
+// openSQLite opens the service's file in folder: one connection writes, since
+// SQLite has one writer at a time and waiting in Go is fairer than in SQLite.
+// A database in memory is one connection.
+func (db *DB) openSQLite(folder string) (err error) {
+	db.kind = isSQLite
+	if folder == ":memory:" {
+		db.write, err = sqlitePool("file::memory:?_pragma=foreign_keys(1)&_txlock=immediate", 1)
+		db.read = db.write
+		return err
+	}
+	if folder == "" {
+		return fmt.Errorf("store: %s: the address sqlite: names no folder; want sqlite:FOLDER or %s", db.config.Service, Memory)
+	}
+	if err := os.MkdirAll(folder, 0o755); err != nil {
+		return fmt.Errorf("store: %s: %w", db.config.Service, err)
+	}
+	file, err := filepath.Abs(filepath.Join(folder, db.config.Service+".db"))
+	if err != nil {
+		return fmt.Errorf("store: %s: %w", db.config.Service, err)
+	}
+	name := "file:" + (&url.URL{Path: file}).EscapedPath() + "?_pragma=" + strings.Join(pragmas, "&_pragma=")
+	if db.write, err = sqlitePool(name+"&_txlock=immediate", 1); err != nil {
+		return err
+	}
+	db.read, err = sqlitePool(name, db.config.Connections-1)
+	return err
+}
+
+func sqlitePool(name string, connections int) (*sql.DB, error) {
+	below, err := sqlite.NewConnector(name)
+	if err != nil {
+		return nil, fmt.Errorf("store: %w", err)
+	}
+	pool := sql.OpenDB(connector{below, func(c driverConn) bool { return !c.(driver.Validator).IsValid() }})
+	pool.SetMaxOpenConns(connections)
+	pool.SetMaxIdleConns(connections)
+	return pool, nil
+}
+
+// lockFolder runs do while no other process does so in the same folder.
+func lockFolder(folder string, do func() error) error {
+	f, err := os.Open(folder)
+	if err != nil {
+		return err
+	}
+	defer f.Close() // which lets the lock go
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX); err != nil {
+		return fmt.Errorf("locking %s: %w", folder, err)
+	}
+	return do()
+}
