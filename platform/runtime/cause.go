@@ -23,6 +23,7 @@ const (
 	CauseHostile       Cause = "hostile"        // a length or count that the value cannot hold
 	CauseUndecodable   Cause = "undecodable"    // whatever else the schema does not allow
 	CauseHopLimit      Cause = "hop-limit"      // the flow is so deep that it must be a loop
+	CauseReplyTopic    Cause = "reply-topic"    // a request wants its reply where no replies go
 )
 
 // Causes that lie in the handling.

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/troupedev/troupe/platform/failpoint"
 	"github.com/troupedev/troupe/platform/kafka"
 )
 
@@ -154,13 +155,23 @@ func (c *committer) commit(ctx context.Context, s session, positions map[kafka.T
 	}
 	ctx, cancel := context.WithTimeout(ctx, commitTimeout)
 	defer cancel()
-	err := s.Commit(ctx, offsets)
+	err := commitOnce(ctx, s, offsets)
 	if errors.Is(err, kafka.ErrFenced) {
 		// The partitions have newer owners; this one hears of it by the group.
 		c.log.Info("commit dropped: the group has moved on", "partitions", len(positions))
 		err = nil
 	}
 	c.settle(positions, err)
+}
+
+func commitOnce(ctx context.Context, s session, offsets map[kafka.TopicPartition]kafka.Offset) error {
+	if err := failpoint.Reach(ctx, failpoint.OffsetCommits); err != nil {
+		return err
+	}
+	if err := s.Commit(ctx, offsets); err != nil {
+		return err
+	}
+	return failpoint.Reach(ctx, failpoint.OffsetCommitted)
 }
 
 // settle tells owners what was committed, and asks again for what was not. Only

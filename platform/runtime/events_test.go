@@ -12,7 +12,7 @@ import (
 
 // Events as the generator would write them, of two domains made up here:
 // something is Sold in the shop, in two versions, and then Packed and Shipped
-// in the depot.
+// in the depot. Where a thing is, is Asked and Told.
 
 var (
 	shop  = &event.Topic{Name: "shop", Owner: "us", Doc: "A shop.", Partitions: 3, Retention: 7 * 24 * time.Hour}
@@ -89,6 +89,41 @@ func (e shipped) Key() string                   { return e.ID }
 func (e shipped) EncodeAvro(w *contract.Writer) { w.String("id", e.ID) }
 func (e *shipped) DecodeAvro(r *contract.Reader) error {
 	e.ID = r.String()
+	return r.Err()
+}
+
+var typesAsked = event.Versions(
+	event.Type{Domain: "depot", Name: "Asked", Version: 1, ID: 23, Topic: depot, Reply: "depot.Told", Schema: schema("Asked", "id")},
+)
+
+type asked struct {
+	ID string `avro:"id"`
+}
+
+func (asked) EventType() *event.Type          { return typesAsked[0] }
+func (asked) Reply(told)                      {}
+func (e asked) Key() string                   { return e.ID }
+func (e asked) EncodeAvro(w *contract.Writer) { w.String("id", e.ID) }
+func (e *asked) DecodeAvro(r *contract.Reader) error {
+	e.ID = r.String()
+	return r.Err()
+}
+
+var typesTold = event.Versions(
+	event.Type{Domain: "depot", Name: "Told", Version: 1, ID: 24, Topic: depot, Schema: schema("Told", "id", "where")},
+)
+
+type told struct {
+	ID    string `avro:"id"`
+	Where string `avro:"where"`
+}
+
+func (told) EventType() *event.Type          { return typesTold[0] }
+func (e told) Key() string                   { return e.ID }
+func (e told) EncodeAvro(w *contract.Writer) { w.String("id", e.ID); w.String("where", e.Where) }
+func (e *told) DecodeAvro(r *contract.Reader) error {
+	e.ID = r.String()
+	e.Where = r.String()
 	return r.Err()
 }
 

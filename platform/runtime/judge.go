@@ -24,6 +24,7 @@ type Work struct {
 	Event    event.Event // in the version that the reaction declares
 
 	handler *handler
+	outages int // attempts in a row that came to nothing because the database was away
 }
 
 // Reaction is the name of the reaction.
@@ -58,9 +59,12 @@ func (s *Service) Judge(r *kafka.Record) (v Verdict) {
 	}
 	v.Envelope = &envelope
 	v = s.decode(h, &envelope, r.Value)
-	if len(v.Work) > 0 && envelope.Hop > s.hops {
+	if len(v.Work) > 0 && envelope.Hop > s.Hops {
 		return dead(&envelope, CauseHopLimit, fmt.Errorf("%s is event %d of flow %s, more than %d: reactions seem to lead to each other in a loop",
-			envelope.Type, envelope.Hop, envelope.Flow, s.hops))
+			envelope.Type, envelope.Hop, envelope.Flow, s.Hops))
+	}
+	if err := s.replyFault(&envelope); err != nil && len(v.Work) > 0 {
+		return dead(&envelope, CauseReplyTopic, err)
 	}
 	return v
 }
@@ -96,7 +100,7 @@ func (s *Service) decode(h *hearing, e *event.Envelope, value []byte) Verdict {
 func (v *Verdict) add(handlers []*handler, e event.Event) {
 	for _, h := range handlers {
 		if h.reaction.Accepts(e) {
-			v.Work = append(v.Work, Work{v.Envelope, e, h})
+			v.Work = append(v.Work, Work{Envelope: v.Envelope, Event: e, handler: h})
 		}
 	}
 }

@@ -9,12 +9,13 @@ import (
 	"github.com/troupedev/troupe/platform/kafka"
 )
 
-// member is one service in its consumer group: it has an owner for each
+// member is one service in one of its consumer groups: it has an owner for each
 // partition that it is assigned. As the [kafka.GroupHandler] of the group it is
 // called once at a time, and each Assigned is followed by one Revoked or one
 // Lost of the same partitions.
 type member struct {
 	*shared
+	group  group
 	client *kafka.Client
 	drain  time.Duration
 	joined func() // called at the first assignment
@@ -24,16 +25,16 @@ type member struct {
 }
 
 // run is a member of the group until ctx ends and all partitions are released.
-func (m *member) run(ctx context.Context, group string, topics []string) error {
+func (m *member) run(ctx context.Context) error {
 	committing, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var committer sync.WaitGroup
 	committer.Go(func() { m.committer.run(committing) })
-	err := m.client.Join(ctx, kafka.GroupConfig{ID: group, Topics: topics}, m)
+	err := m.client.Join(ctx, kafka.GroupConfig{ID: m.group.id, Topics: m.group.topics}, m)
 	stop()
 	committer.Wait()
 	m.pool.wait(m.log)
 	if err != nil && ctx.Err() == nil {
-		return fmt.Errorf("service %s: group %s: %w", m.service.name, group, err)
+		return fmt.Errorf("service %s: group %s: %w", m.service.name, m.group.id, err)
 	}
 	return nil
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/troupedev/troupe/platform/choreo"
 	"github.com/troupedev/troupe/platform/kafka"
+	"github.com/troupedev/troupe/platform/store"
 )
 
 // Drain times.
@@ -33,10 +34,16 @@ type Options struct {
 	// Services are the names of those to run; the others of the topology are
 	// only known. Default: all.
 	Services []string
+	// Stores are the databases of the services to run that declare a Store, by
+	// the service's name, open. Required for each of them. None is closed.
+	Stores map[string]*store.DB
+	// Directory is told what runs here, and learns what runs elsewhere. Default:
+	// one for the time of the run. Give one that others use too, as HTTP routes do.
+	Directory *Directory
 	// Prefix is the prefix of topics and groups. Default: none.
 	Prefix string
-	// Concurrency is how many handlers of one service run at the same time.
-	// Default 64, from 1 to 10,000.
+	// Concurrency is how many handlers of one service run at the same time, and
+	// besides them how many of its answers. Default 64, from 1 to 10,000.
 	Concurrency int
 	// Hops is how deep a flow may be, in events, before it counts as a loop.
 	// Default [choreo.DefaultHops], at least 1.
@@ -74,6 +81,9 @@ func (o Options) withDefaults() Options {
 		o.Host, _ = os.Hostname() // a dead letter without a host is better than none
 	}
 	o.Health = cmp.Or(o.Health, &Health{})
+	if o.Directory == nil {
+		o.Directory = NewDirectory(nil)
+	}
 	if o.Ready == nil {
 		o.Ready = func() {}
 	}
@@ -97,5 +107,16 @@ func (o Options) Validate() error {
 	fault(o.Window.Ahead < 1, "Window.Ahead is %d, want at least 1", o.Window.Ahead)
 	fault(o.Drain < 0 || o.Drain > MaxDrain, "Drain is %v, want above 0 and at most %v, since the group waits no longer", o.Drain, MaxDrain)
 	fault(o.CommitInterval < time.Millisecond || o.CommitInterval > time.Minute, "CommitInterval is %v, want 1ms to 1m", o.CommitInterval)
+	return errors.Join(faults...)
+}
+
+// storeFaults are the services to run whose database is missing.
+func (o Options) storeFaults(running choreo.Topology) error {
+	var faults []error
+	for i := range running {
+		if s := &running[i]; s.Store != nil && o.Stores[s.Name] == nil {
+			faults = append(faults, fmt.Errorf("runtime options: service %s declares a Store and Stores has none for it: open one by store.Open", s.Name))
+		}
+	}
 	return errors.Join(faults...)
 }

@@ -34,6 +34,7 @@ type shared struct {
 	finisher  finisher
 	committer *committer
 	health    *Health
+	values    context.Context // of the run, for what it carries; owners end by themselves
 }
 
 // owner drives the machine of one partition while it is this process's: one
@@ -98,7 +99,7 @@ func own(s *shared, p kafka.TopicPartition, from int64, r reader) *owner {
 		ended:     make(chan struct{}),
 		machine:   newMachine(s.window, from),
 	}
-	o.ctx, o.cancel = context.WithCancelCause(context.Background())
+	o.ctx, o.cancel = context.WithCancelCause(s.values)
 	o.work, o.cut = context.WithCancelCause(o.ctx)
 	var both sync.WaitGroup
 	fetching, stop := context.WithCancel(o.ctx)
@@ -199,7 +200,7 @@ func (o *owner) judge(b *kafka.Batch) *arrivals {
 		out.records[i] = arrival{
 			offset:  d.record.Offset,
 			key:     maphash.Bytes(hashSeed, d.record.Key),
-			keyed:   d.record.Key != nil,
+			keyed:   d.record.Key != nil && !o.service.answering, // questions have no order
 			dead:    d.verdict.Cause != "",
 			works:   len(d.verdict.Work),
 			size:    size(&d.record),
@@ -277,7 +278,7 @@ func (o *owner) readAttempts() {
 		a := &o.news.attempts[i]
 		o.logAttempt(a)
 		*o.resultOf(a.work) = unfinished{Result: a.result}
-		o.in.attempts = append(o.in.attempts, attempted{a.work, a.result.Outcome, a.result.Wait})
+		o.in.attempts = append(o.in.attempts, attempted{a.work, a.result.Outcome, a.result.Wait, a.result.Outage})
 	}
 }
 
@@ -424,6 +425,8 @@ func (o *owner) logAttempt(a *attemptNews) {
 	switch {
 	case r.Expired:
 		log.Info("event not handled: its time is over", "expiry", w.Envelope.Expiry)
+	case r.Outage:
+		log.Warn("database away: the attempt does not count", "error", r.Err, "again", r.Wait)
 	case r.Outcome == TryAgain && o.work.Err() != nil:
 		log.Info("attempt cut short: the partition goes to somebody else", "error", r.Err)
 	case r.Outcome == TryAgain:

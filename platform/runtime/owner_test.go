@@ -426,8 +426,9 @@ func TestMemberSaysThatItsGroupRefusesIt(t *testing.T) {
 	}
 	defer client.Close()
 	topology, service := listener()
-	m := newMember(topology, service, Options{Client: client}.withDefaults(), nil)
-	err = m.run(t.Context(), "", []string{"shop"}) // no group has this name
+	nameless := group{topics: []string{"shop"}}
+	m := newMember(t.Context(), NewService(topology, service, ServiceOptions{}), nameless, Options{Client: client}.withDefaults())
+	err = m.run(t.Context())
 	if err == nil || !strings.Contains(err.Error(), "service listener: group") {
 		t.Errorf("got %v", err)
 	}

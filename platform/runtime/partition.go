@@ -89,7 +89,7 @@ type work struct {
 	event    int32
 	next     int32 // of the same event
 	index    int   // which of the event's works
-	attempt  int   // attempts begun
+	attempt  int   // attempts begun, those aside that met an outage
 	failures int   // of the finisher, in a row
 	state    state
 	failed   time.Time // first failure; zero: none
@@ -129,6 +129,7 @@ type attempted struct {
 	work    int32
 	outcome Outcome
 	wait    time.Duration
+	outage  bool // of TryAgain: it does not count as an attempt, nor as a failure
 }
 
 // finished says whether the result of a work is lasting.
@@ -285,7 +286,9 @@ func (m *machine) attempted(a attempted, now time.Time, out *output) {
 	if w.state != running {
 		return // released by cut
 	}
-	if a.outcome != Handled && w.failed.IsZero() {
+	if a.outage {
+		w.attempt--
+	} else if a.outcome != Handled && w.failed.IsZero() {
 		w.failed = now
 	}
 	switch {

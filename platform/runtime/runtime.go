@@ -13,17 +13,23 @@
 // (finish.go) the one seam through which completed work leaves.
 // [Health] says what is stuck.
 //
-// It does not fill a service's settings nor start it, serve HTTP, or know what
-// became of a flow. Start reading at [Run], then [Service.Judge] and
-// [Service.Handle], then machine.
+// A service that answers requests has a second member, in a group of its own
+// (answer.go); one that asks has an asker (ask.go), one with a database a relay
+// of what it emitted (package store). A [Directory] knows who else runs.
+//
+// It does not fill a service's settings nor start it, open its database, serve
+// HTTP, or know what became of a flow. Start reading at [Run], then
+// [Service.Judge] and [Service.Handle], then machine.
 package runtime
 
 import (
+	"context"
 	"math/rand/v2"
 
 	"github.com/troupedev/troupe/platform/choreo"
 	"github.com/troupedev/troupe/platform/contract"
 	"github.com/troupedev/troupe/platform/event"
+	"github.com/troupedev/troupe/platform/store"
 )
 
 // ServiceOptions are what judging and handling depend on besides the
@@ -37,14 +43,25 @@ type ServiceOptions struct {
 	// Jitter is the source of the random part of waits, from 0 up to 1, and is
 	// called from many goroutines. Default: rand.Float64 of math/rand/v2.
 	Jitter func() float64
+	// Store is the service's database, for one that declares a Store. Nil: its
+	// handlers run without a transaction.
+	Store *store.DB
+	// Expects names the services that are to answer an event, as
+	// [Directory.Expects] does. Nil: nobody gathers.
+	Expects func(*event.Type) []string
+	// Ask publishes a request, finished but for its partition, and returns the
+	// value of its reply as it was on the wire; it gives up when ctx ends, with a
+	// [choreo.NoReplyError] where that is by its deadline. Nil: handlers cannot ask.
+	Ask func(ctx context.Context, request choreo.Message) (reply []byte, err error)
 }
 
 // Service is one service's declaration, compiled for looking up what to do
 // with a record. It holds no state and may be used by many goroutines.
 type Service struct {
+	ServiceOptions
 	name      string
-	hops      int
-	jitter    func() float64
+	answering bool // it has the answers, and nothing else
+	database  database
 	topics    map[string]*hearing // by topic name, prefix included
 	schemas   *contract.Index     // every schema that the topology knows
 	decodeAny func(name string, value []byte) (event.Event, bool, error)
@@ -70,38 +87,55 @@ type handler struct {
 }
 
 // NewService compiles the service s, which is part of the topology t: from t
-// come the events that an [choreo.OnTopic] reaction can hear.
+// come the events that an [choreo.OnTopic] reaction can hear. Reactions that
+// answer requests are left out: see [NewAnswers].
 func NewService(t choreo.Topology, s *choreo.Service, o ServiceOptions) *Service {
+	return compile(t, s, o, false)
+}
+
+// NewAnswers compiles those reactions of the service s that answer requests,
+// and no others. Of a work Handled, Result.Messages is the reply.
+func NewAnswers(t choreo.Topology, s *choreo.Service, o ServiceOptions) *Service {
+	return compile(t, s, o, true)
+}
+
+func compile(t choreo.Topology, s *choreo.Service, o ServiceOptions, answering bool) *Service {
 	c := &Service{
-		name:      s.Name,
-		hops:      o.Hops,
-		jitter:    o.Jitter,
-		topics:    map[string]*hearing{},
-		schemas:   contract.NewIndex(t.Types()...),
-		decodeAny: t.Decoder(),
+		ServiceOptions: o,
+		name:           s.Name,
+		answering:      answering,
+		topics:         map[string]*hearing{},
+		schemas:        contract.NewIndex(t.Types()...),
+		decodeAny:      t.Decoder(),
 	}
-	if c.hops == 0 {
-		c.hops = choreo.DefaultHops
+	if c.Hops == 0 {
+		c.Hops = choreo.DefaultHops
 	}
-	if c.jitter == nil {
-		c.jitter = rand.Float64
+	if c.Jitter == nil {
+		c.Jitter = rand.Float64
+	}
+	if o.Store != nil {
+		c.database = o.Store
 	}
 	for i := range s.Reactions {
-		r := &s.Reactions[i]
-		c.hear(o.Prefix, r)
+		if r := &s.Reactions[i]; answering == (r.Reply() != nil) {
+			c.hear(r)
+		}
 	}
 	return c
 }
 
 // hear indexes a reaction by what it hears.
-func (s *Service) hear(prefix string, r *choreo.Reaction) {
-	one := &handler{r, choreo.Emitter{Service: s.name, Reaction: r.Name(), Declared: r.Emits()}}
+func (s *Service) hear(r *choreo.Reaction) {
+	one := &handler{r, choreo.Emitter{
+		Service: s.name, Reaction: r.Name(), Declared: r.Emits(), Stored: s.database != nil && !s.answering, Expects: s.Expects,
+	}}
 	if len(r.Hears()) == 0 {
-		h := s.topic(choreo.TopicName(prefix, r.Domains()[0]))
+		h := s.topic(choreo.TopicName(s.Prefix, r.Domains()[0]))
 		h.all = append(h.all, one)
 	}
 	for _, typ := range r.Hears() {
-		s.topic(choreo.TopicName(prefix, typ.Domain)).add(typ, one)
+		s.topic(choreo.TopicName(s.Prefix, typ.Domain)).add(typ, one)
 	}
 }
 

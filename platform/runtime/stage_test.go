@@ -69,10 +69,10 @@ func perform(t *testing.T, o Options, handler func(context.Context, sold) (chore
 		topology := choreo.Topology{{Name: "packer", Reactions: []choreo.Reaction{
 			choreo.On(handler, append(options, choreo.Emits(packed{}))...),
 		}}}
-		m := newMember(topology, &topology[0], o, nil)
+		m := newMember(context.WithoutCancel(t.Context()), NewService(topology, &topology[0], ServiceOptions{}), group{}, o)
 		s.member, s.shared = m, m.shared
 		s.shared.finisher = &produce{sender: s}
-		s.shared.service.jitter = func() float64 { return 0 }
+		s.shared.service.Jitter = func() float64 { return 0 }
 		s.shared.committer.use(s)
 		ctx, cancel := context.WithCancel(t.Context())
 		var committing sync.WaitGroup

@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"slices"
 	"strconv"
 	"time"
 
@@ -10,17 +11,18 @@ import (
 )
 
 // Topics are the topics that the running services need: one for each domain
-// that they hear or emit to, as its domain.yaml declares it, and one for each
-// service's dead letters of each topic that it hears, kept for ever. From t,
-// the whole topology, come the domains that a running service names but whose
-// events it does not, as one with [choreo.OnTopic] alone.
+// that they hear, answer or emit to, as its domain.yaml declares it; one for each
+// service's dead letters of each topic that it hears, kept for ever; one for the
+// replies to each service that asks; and one for announcements. From t, the
+// whole topology, come the domains that a running service names but whose events
+// it does not, as one with [choreo.OnTopic] alone.
 func Topics(t, running choreo.Topology, prefix string) []kafka.TopicConfig {
 	needed := map[string]bool{}
 	for _, topic := range running.Topics() {
 		needed[topic.Name] = true
 	}
 	for i := range running {
-		for _, domain := range running[i].Hears() {
+		for _, domain := range heard(&running[i]) {
 			needed[domain] = true
 		}
 	}
@@ -33,19 +35,34 @@ func Topics(t, running choreo.Topology, prefix string) []kafka.TopicConfig {
 		}
 	}
 	for i := range running {
-		for _, domain := range running[i].Hears() {
+		s := &running[i]
+		for _, domain := range heard(s) {
 			if topic := domains[domain]; topic != nil {
-				out = append(out, deadLetterTopic(running[i].Name, topic, prefix))
+				out = append(out, deadLetterTopic(s.Name, topic, prefix))
 			}
 		}
+		if len(s.Asks()) > 0 {
+			out = append(out, replyTopic(s.Name, prefix))
+		}
 	}
-	return out
+	return append(out, announcementTopic(prefix))
 }
 
-// A compacted topic would lose the earlier events of each key.
+// heard are the domains that a service hears or answers requests of.
+func heard(s *choreo.Service) []string {
+	domains := append(s.Hears(), s.Answers()...)
+	slices.Sort(domains)
+	return slices.Compact(domains)
+}
+
+// Settings of topics. A compacted topic would lose the earlier events of each
+// key, so only announcements are.
 const (
 	cleanupPolicy = "cleanup.policy"
 	deletes       = "delete"
+	compacts      = "compact"
+	retentionMs   = "retention.ms"
+	segmentMs     = "segment.ms" // only what is in an ended segment is deleted or compacted
 )
 
 func domainTopic(t *event.Topic, prefix string) kafka.TopicConfig {
@@ -53,7 +70,7 @@ func domainTopic(t *event.Topic, prefix string) kafka.TopicConfig {
 		Name:        choreo.TopicName(prefix, t.Name),
 		Partitions:  t.Partitions,
 		Replication: t.Replication,
-		Settings:    map[string]string{cleanupPolicy: deletes, "retention.ms": retention(t.Retention)},
+		Settings:    map[string]string{cleanupPolicy: deletes, retentionMs: retention(t.Retention)},
 	}
 }
 
@@ -68,9 +85,29 @@ func deadLetterTopic(service string, t *event.Topic, prefix string) kafka.TopicC
 		Replication: t.Replication,
 		Settings: map[string]string{
 			cleanupPolicy:       deletes,
-			"retention.ms":      retention(-1),
+			retentionMs:         retention(-1),
 			"max.message.bytes": strconv.Itoa(kafka.MaxRecordBytes),
 		},
+	}
+}
+
+// keepReplies is how long replies are kept: nobody waits as long.
+const keepReplies = time.Hour
+
+// replyTopic has one partition, since each instance of the service reads all of it.
+func replyTopic(service, prefix string) kafka.TopicConfig {
+	return kafka.TopicConfig{
+		Name:       choreo.ReplyTopic(prefix, service),
+		Partitions: 1,
+		Settings:   map[string]string{cleanupPolicy: deletes, retentionMs: retention(keepReplies), segmentMs: retention(keepReplies)},
+	}
+}
+
+func announcementTopic(prefix string) kafka.TopicConfig {
+	return kafka.TopicConfig{
+		Name:       choreo.AnnouncementTopic(prefix),
+		Partitions: 1,
+		Settings:   map[string]string{cleanupPolicy: compacts, retentionMs: retention(-1), segmentMs: retention(24 * time.Hour)},
 	}
 }
 

@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"context"
 	"reflect"
 	"testing"
 
@@ -17,7 +18,15 @@ func TestTopicsOfATopology(t *testing.T) {
 	depot := kafka.TopicConfig{Name: "x.depot", Partitions: 2, Settings: ever}
 	packerShop := kafka.TopicConfig{Name: "dlq.packer.x.shop", Partitions: 3, Settings: dead}
 	auditor := choreo.Service{Name: "auditor", Reactions: []choreo.Reaction{choreo.OnTopic("depot", onAny)}}
-	topology = append(topology, auditor)
+	asker := choreo.Service{Name: "asker", Reactions: []choreo.Reaction{choreo.On(onSold, choreo.Emits(asked{}))}}
+	answerer := choreo.Service{Name: "answerer", Reactions: []choreo.Reaction{choreo.Answer(onAsked)}}
+	topology = append(topology, auditor, asker, answerer)
+	announced := kafka.TopicConfig{Name: "x.troupe.services", Partitions: 1, Settings: map[string]string{
+		"cleanup.policy": "compact", "retention.ms": "-1", "segment.ms": "86400000",
+	}}
+	replies := kafka.TopicConfig{Name: "x.troupe.replies.asker", Partitions: 1, Settings: map[string]string{
+		"cleanup.policy": "delete", "retention.ms": "3600000", "segment.ms": "3600000",
+	}}
 	for name, c := range map[string]struct {
 		run  []string
 		want []kafka.TopicConfig
@@ -27,10 +36,20 @@ func TestTopicsOfATopology(t *testing.T) {
 			{Name: "dlq.listener.x.shop", Partitions: 3, Settings: dead},
 			packerShop,
 			{Name: "dlq.auditor.x.depot", Partitions: 2, Settings: dead},
+			{Name: "dlq.asker.x.shop", Partitions: 3, Settings: dead},
+			replies,
+			{Name: "dlq.answerer.x.depot", Partitions: 2, Settings: dead},
+			announced,
 		}},
-		"a service that hears one domain and emits to another": {[]string{"packer"}, []kafka.TopicConfig{depot, shop, packerShop}},
+		"a service that hears one domain and emits to another": {[]string{"packer"}, []kafka.TopicConfig{depot, shop, packerShop, announced}},
 		"a service that names a domain and none of its events": {[]string{"auditor"}, []kafka.TopicConfig{depot,
-			{Name: "dlq.auditor.x.depot", Partitions: 2, Settings: dead},
+			{Name: "dlq.auditor.x.depot", Partitions: 2, Settings: dead}, announced,
+		}},
+		"a service that asks": {[]string{"asker"}, []kafka.TopicConfig{depot, shop,
+			{Name: "dlq.asker.x.shop", Partitions: 3, Settings: dead}, replies, announced,
+		}},
+		"a service that answers": {[]string{"answerer"}, []kafka.TopicConfig{depot,
+			{Name: "dlq.answerer.x.depot", Partitions: 2, Settings: dead}, announced,
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -44,3 +63,5 @@ func TestTopicsOfATopology(t *testing.T) {
 		})
 	}
 }
+
+func onAsked(_ context.Context, q asked) (told, error) { return told{q.ID, "here"}, nil }
