@@ -45,12 +45,6 @@ type PanicError struct {
 
 func (e *PanicError) Error() string { return fmt.Sprintf("panic: %v", e.Value) }
 
-// database is what handling needs of a [store.DB].
-type database interface {
-	Handle(context.Context, store.Entry, func(context.Context) ([]choreo.Message, error)) (duplicate bool, err error)
-	Read(context.Context, func(context.Context) error) error
-}
-
 // Handle runs one attempt (from 1) of w, one after another, and turns what the
 // handler returned into a result. now is the time of the emitted events and is held
 // against the event's expiry. The handler's context carries [event.Meta] and ends
@@ -77,15 +71,15 @@ func (s *Service) attempt(ctx context.Context, w *Work, attempt int, now time.Ti
 	defer cancel()
 	run := func(ctx context.Context) ([]choreo.Message, error) { return s.run(ctx, w, now) }
 	switch {
-	case s.database == nil:
+	case s.Store == nil:
 		messages, err = run(ctx)
 	case s.answering:
-		err = s.database.Read(ctx, func(ctx context.Context) (err error) {
+		err = s.Store.Read(ctx, func(ctx context.Context) (err error) {
 			messages, err = run(ctx)
 			return err
 		})
 	default:
-		duplicate, err = s.database.Handle(ctx, store.Entry{Reaction: w.Reaction(), ID: w.Envelope.ID}, run)
+		duplicate, err = s.Store.Handle(ctx, store.Entry{Reaction: w.Reaction(), ID: w.Envelope.ID}, run)
 	}
 	return messages, duplicate, err
 }
@@ -125,7 +119,7 @@ func (s *Service) failed(ctx context.Context, w *Work, attempt int, err error) R
 	if ctx.Err() != nil {
 		return result
 	}
-	if s.database != nil && store.IsOutage(err) {
+	if s.Store != nil && store.IsOutage(err) {
 		result.Outage, result.Wait = true, s.outageWait(w.outages)
 		w.outages++
 		return result

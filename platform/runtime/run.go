@@ -151,8 +151,10 @@ func (b *background) start(ctx context.Context, t, running choreo.Topology, o Op
 	var members []*member
 	for i := range running {
 		s := &running[i]
-		options := ServiceOptions{Prefix: o.Prefix, Hops: o.Hops, Store: o.Stores[s.Name], Expects: o.Directory.Expects}
-		if db := options.Store; db != nil && s.Store != nil {
+		options := ServiceOptions{Prefix: o.Prefix, Hops: o.Hops, Expects: o.Directory.Expects}
+		if s.Store != nil {
+			db := o.Stores[s.Name]
+			options.Store = db
 			relay := db.Relay(store.RelayConfig{Publish: func(ctx context.Context, messages []choreo.Message) error {
 				return o.Producer.Produce(ctx, Records(o.Prefix, messages)...)
 			}})

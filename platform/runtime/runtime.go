@@ -45,7 +45,7 @@ type ServiceOptions struct {
 	Jitter func() float64
 	// Store is the service's database, for one that declares a Store. Nil: its
 	// handlers run without a transaction.
-	Store *store.DB
+	Store Database
 	// Expects names the services that are to answer an event, as
 	// [Directory.Expects] does. Nil: nobody gathers.
 	Expects func(*event.Type) []string
@@ -55,13 +55,18 @@ type ServiceOptions struct {
 	Ask func(ctx context.Context, request choreo.Message) (reply []byte, err error)
 }
 
+// Database is what handling needs of a service's database: a [store.DB].
+type Database interface {
+	Handle(context.Context, store.Entry, func(context.Context) ([]choreo.Message, error)) (duplicate bool, err error)
+	Read(context.Context, func(context.Context) error) error
+}
+
 // Service is one service's declaration, compiled for looking up what to do
 // with a record. It holds no state and may be used by many goroutines.
 type Service struct {
 	ServiceOptions
 	name      string
 	answering bool // it has the answers, and nothing else
-	database  database
 	topics    map[string]*hearing // by topic name, prefix included
 	schemas   *contract.Index     // every schema that the topology knows
 	decodeAny func(name string, value []byte) (event.Event, bool, error)
@@ -114,9 +119,6 @@ func compile(t choreo.Topology, s *choreo.Service, o ServiceOptions, answering b
 	if c.Jitter == nil {
 		c.Jitter = rand.Float64
 	}
-	if o.Store != nil {
-		c.database = o.Store
-	}
 	for i := range s.Reactions {
 		if r := &s.Reactions[i]; answering == (r.Reply() != nil) {
 			c.hear(r)
@@ -128,7 +130,7 @@ func compile(t choreo.Topology, s *choreo.Service, o ServiceOptions, answering b
 // hear indexes a reaction by what it hears.
 func (s *Service) hear(r *choreo.Reaction) {
 	one := &handler{r, choreo.Emitter{
-		Service: s.name, Reaction: r.Name(), Declared: r.Emits(), Stored: s.database != nil && !s.answering, Expects: s.Expects,
+		Service: s.name, Reaction: r.Name(), Declared: r.Emits(), Stored: s.Store != nil && !s.answering, Expects: s.Expects,
 	}}
 	if len(r.Hears()) == 0 {
 		h := s.topic(choreo.TopicName(s.Prefix, r.Domains()[0]))
