@@ -66,7 +66,7 @@ type Database interface {
 type Service struct {
 	ServiceOptions
 	name      string
-	answering bool // it has the answers, and nothing else
+	answering bool                // it has the answers, and nothing else
 	topics    map[string]*hearing // by topic name, prefix included
 	schemas   *contract.Index     // every schema that the topology knows
 	decodeAny func(name string, value []byte) (event.Event, bool, error)
