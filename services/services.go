@@ -6,11 +6,16 @@ package services
 
 import (
 	"github.com/troupedev/troupe/platform/choreo"
+	"github.com/troupedev/troupe/services/bookings"
+	"github.com/troupedev/troupe/services/coupons"
 	"github.com/troupedev/troupe/services/inventory"
 	"github.com/troupedev/troupe/services/notifications"
 	"github.com/troupedev/troupe/services/orders"
 	"github.com/troupedev/troupe/services/payments"
+	"github.com/troupedev/troupe/services/seats"
 	"github.com/troupedev/troupe/services/shipping"
+	"github.com/troupedev/troupe/services/tickets"
+	"github.com/troupedev/troupe/services/users"
 )
 
 // All is the topology of every service.
@@ -20,6 +25,11 @@ func All() choreo.Topology {
 		payments.Service(payments.TestCards{}),
 		inventory.Service(),
 		shipping.Service(),
-		notifications.Service(nil),
+		notifications.Service(),
+		users.Service(),
+		coupons.Service(),
+		bookings.Service(),
+		seats.Service(),
+		tickets.Service(),
 	}
 }

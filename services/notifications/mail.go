@@ -1,0 +1,163 @@
+package notifications
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/troupedev/troupe/events/notifications"
+	"github.com/troupedev/troupe/platform/choreo"
+	"github.com/troupedev/troupe/platform/event"
+	"github.com/troupedev/troupe/platform/store"
+)
+
+// How long the steps of one attempt may take. Together they are shorter than
+// the attempt, so that what is left of it is for the mail server to say yes.
+const (
+	askTimeout     = 5 * time.Second
+	serverTimeout  = 5 * time.Second  // for the connection, and again for all that comes before the mail's last line
+	gateTimeout    = 10 * time.Second // until a place is free
+	attemptTimeout = 60 * time.Second
+)
+
+// Mail is one mail to one recipient.
+type Mail struct {
+	Kind        string // which mail, as in NotificationSent
+	Reference   string // what it is about, as in NotificationSent
+	To          string
+	Subject     string
+	Text        string
+	Attachments []Attachment
+	// Reopens says that the recipient is one of ours again, if an account of
+	// theirs was closed before.
+	Reopens bool
+}
+
+// Attachment is a file that comes with a [Mail].
+type Attachment struct {
+	Name, Type string
+	Content    []byte
+}
+
+// send sends the mail of the event in hand, and says so. An empty recipient is
+// somebody whose data was erased; nothing is sent.
+//
+// SMTP cannot take a mail exactly once: between the server's yes and our commit
+// there is a window in which a crash makes it be sent again, with the same
+// Message-ID. All that can be done before is: the server has everything but the
+// mail's last line before the transaction begins, the transaction has its inbox
+// row (a duplicate ends here) and its mark before the last line goes, and the
+// commit is all that follows. Also, no transaction is open while a server that
+// is away or slow is being talked to, but for that one last answer.
+func (s *service) send(ctx context.Context, m Mail) (choreo.Events, error) {
+	if m.To == "" {
+		return nil, nil
+	}
+	id := event.From(ctx).ID
+	if err := s.post(ctx, id, m); err != nil {
+		return nil, fmt.Errorf("mail %q to %s: %w", m.Subject, m.To, err)
+	}
+	return choreo.Emit(notifications.NotificationSent{Reference: m.Reference, Kind: m.Kind, Recipient: m.To, Subject: m.Subject}), nil
+}
+
+func (s *service) post(ctx context.Context, id string, m Mail) error {
+	if s.taken.has(id) {
+		return mark(ctx, id, m)
+	}
+	letter, err := s.server.prepare(ctx, id, m)
+	if err != nil {
+		return err
+	}
+	defer letter.drop()
+	if err := s.gate.enter(ctx); err != nil {
+		return err
+	}
+	defer s.gate.leave()
+	if err := mark(ctx, id, m); err != nil {
+		return err
+	}
+	if err := letter.post(ctx); err != nil {
+		return err
+	}
+	s.taken.add(id)
+	return nil
+}
+
+// mark notes that the mail was sent, for as long as the transaction may be
+// committed; that begins it.
+func mark(ctx context.Context, id string, m Mail) error {
+	tx := store.Tx(ctx)
+	if m.Reopens {
+		if _, err := tx.ExecContext(ctx, `delete from closed where hash = $1`, hash(m.To)); err != nil {
+			return err
+		}
+	}
+	_, err := tx.ExecContext(ctx,
+		`insert into mails (event_id, recipient, kind, sent_at)
+		values ($1, case when exists (select 1 from closed where hash = $2) then '' else $3 end, $4, $5)`,
+		id, hash(m.To), address(m.To), m.Kind, time.Now().UnixMilli())
+	return err
+}
+
+// address is an email address as it is compared.
+func address(email string) string { return strings.ToLower(email) }
+
+func hash(email string) string {
+	sum := sha256.Sum256([]byte(address(email)))
+	return hex.EncodeToString(sum[:])
+}
+
+// gate lets a few mails at once hold a transaction while the server makes up
+// its mind: fewer than the service has connections (six, unless set), so that a
+// server that hangs holds up mail and nothing else.
+type gate chan struct{}
+
+const places = 4
+
+func newGate() gate { return make(gate, places) }
+
+func (g gate) enter(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, gateTimeout)
+	defer cancel()
+	select {
+	case g <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("%d mails are waiting for the server to take them: %w", places, ctx.Err())
+	}
+}
+
+func (g gate) leave() { <-g }
+
+// taken remembers mails that the server took. One whose transaction then could
+// not be committed, since the database went away, comes again, and is only
+// marked: for it not to be sent twice takes no more than that this process lives.
+type taken struct {
+	mu     sync.Mutex
+	ids    map[string]bool
+	recent [keep]string // a ring, so that the oldest is forgotten
+	next   int
+}
+
+const keep = 4096
+
+func (t *taken) has(id string) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.ids[id]
+}
+
+func (t *taken) add(id string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.ids == nil {
+		t.ids = make(map[string]bool, keep)
+	}
+	delete(t.ids, t.recent[t.next])
+	t.ids[id], t.recent[t.next] = true, id
+	t.next = (t.next + 1) % keep
+}

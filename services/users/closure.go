@@ -1,0 +1,131 @@
+package users
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/troupedev/troupe/events/users"
+	"github.com/troupedev/troupe/platform/choreo"
+	"github.com/troupedev/troupe/platform/event"
+	"github.com/troupedev/troupe/platform/store"
+	"github.com/troupedev/troupe/platform/web"
+)
+
+// closureReaction is the reaction that gathers what services answer to a closure.
+const closureReaction = "AccountClosureRequested"
+
+// noteErased keeps how many records a service erased, to be shown.
+func noteErased(ctx context.Context, e users.AccountDataErased) (choreo.Events, error) {
+	_, err := store.Tx(ctx).ExecContext(ctx,
+		`insert into erasures (user_id, service, records) values ($1, $2, $3) on conflict do nothing`, e.UserID, e.Service, e.Records)
+	return nil, err
+}
+
+// closeAccount is the end of a closure: every service has erased what it held.
+func closeAccount(ctx context.Context, q users.AccountClosureRequested, _ []users.AccountDataErased) (choreo.Events, error) {
+	tx := store.Tx(ctx)
+	if _, err := tx.ExecContext(ctx, `delete from users where id = $1`, q.UserID); err != nil {
+		return nil, err
+	}
+	if _, err := tx.ExecContext(ctx, `update closures set closed_at = $1 where user_id = $2`,
+		event.From(ctx).Time.UnixMilli(), q.UserID); err != nil {
+		return nil, err
+	}
+	return choreo.Emit(users.AccountClosed{UserID: q.UserID, Name: q.Name, Email: q.Email}), nil
+}
+
+// Closure is the answer of GET /users/{id}/closure.
+type Closure struct {
+	State       string     `json:"state" enum:"requested,closed"`
+	RequestedAt time.Time  `json:"requestedAt"`
+	ClosedAt    *time.Time `json:"closedAt,omitempty"`
+	Expected    []string   `json:"expected" doc:"services that hold data of users, as known when the closure was requested"`
+	Answered    []Erased   `json:"answered" doc:"services that have erased what they held, by time"`
+	WaitingFor  []string   `json:"waitingFor" doc:"services that have not"`
+}
+
+// Erased is what one service answered.
+type Erased struct {
+	Service string    `json:"service"`
+	Records *int32    `json:"records,omitempty" doc:"how many it erased or made anonymous; comes a moment after the rest"`
+	At      time.Time `json:"at"`
+}
+
+func readClosure(ctx context.Context, in *Read) (Closure, error) {
+	c, err := closureOf(ctx, in.ID)
+	if err != nil {
+		return Closure{}, err
+	}
+	records, err := erasuresOf(ctx, in.ID)
+	if err != nil {
+		return Closure{}, err
+	}
+	// Until the request has come back to us, it is gathered for nobody.
+	gathering, _, err := store.Gathered(ctx, closureReaction, c.requestID)
+	if err != nil {
+		return Closure{}, err
+	}
+	out := Closure{
+		State: "requested", RequestedAt: c.requestedAt, Answered: []Erased{},
+		Expected: append([]string{}, gathering.Expected...), WaitingFor: append([]string{}, gathering.Waiting()...),
+	}
+	if c.closedAt != 0 {
+		out.State, out.ClosedAt = "closed", new(time.UnixMilli(c.closedAt).UTC())
+	}
+	for service, at := range gathering.Answered {
+		out.Answered = append(out.Answered, Erased{service, records[service], at.UTC()})
+	}
+	slices.SortFunc(out.Answered, func(a, b Erased) int {
+		return cmp.Or(a.At.Compare(b.At), cmp.Compare(a.Service, b.Service))
+	})
+	return out, nil
+}
+
+// closure is a row of the table closures.
+type closure struct {
+	requestID   string
+	requestedAt time.Time
+	closedAt    int64 // 0: not yet
+}
+
+// closureOf returns the closure of a user's account; the error where there is none is a 404.
+func closureOf(ctx context.Context, user string) (c closure, err error) {
+	var requested int64
+	err = store.Tx(ctx).QueryRowContext(ctx, `select request_id, requested_at, closed_at from closures where user_id = $1`, user).
+		Scan(&c.requestID, &requested, &c.closedAt)
+	if errors.Is(err, sql.ErrNoRows) {
+		return closure{}, noClosure(ctx, user)
+	}
+	c.requestedAt = time.UnixMilli(requested).UTC()
+	return c, err
+}
+
+func noClosure(ctx context.Context, user string) error {
+	if _, err := userOf(ctx, user); err != nil {
+		return err
+	}
+	return web.NotFound("nobody has asked for the account of user " + user + " to be closed")
+}
+
+// erasuresOf returns how many records services have erased, by service.
+func erasuresOf(ctx context.Context, user string) (map[string]*int32, error) {
+	rows, err := store.Tx(ctx).QueryContext(ctx, `select service, records from erasures where user_id = $1`, user)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	out := map[string]*int32{}
+	for rows.Next() {
+		var service string
+		var records int32
+		if err := rows.Scan(&service, &records); err != nil {
+			return nil, err
+		}
+		out[service] = &records
+	}
+	return out, rows.Err()
+}
