@@ -113,23 +113,13 @@ func show(ctx context.Context, in *ShowBooking) (Booking, error) {
 	return b, err
 }
 
-func history(ctx context.Context, id string) (out []Happened, err error) {
-	rows, err := store.Tx(ctx).QueryContext(ctx,
-		`SELECT event, event_id, at, status FROM booking_history WHERE booking_id = $1 ORDER BY step`, id)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var h Happened
+func history(ctx context.Context, id string) ([]Happened, error) {
+	return store.Collect(ctx, func(row *sql.Rows) (h Happened, err error) {
 		var at int64
-		if err := rows.Scan(&h.Event, &h.EventID, &at, &h.Status); err != nil {
-			return nil, err
-		}
+		err = row.Scan(&h.Event, &h.EventID, &at, &h.Status)
 		h.At = time.UnixMilli(at).UTC()
-		out = append(out, h)
-	}
-	return out, rows.Err()
+		return h, err
+	}, `SELECT event, event_id, at, status FROM booking_history WHERE booking_id = $1 ORDER BY step`, id)
 }
 
 // ListBookings is the request of GET /bookings.
@@ -145,20 +135,8 @@ type Bookings struct {
 }
 
 func list(ctx context.Context, in *ListBookings) (Bookings, error) {
-	out := Bookings{Bookings: []Booking{}}
-	rows, err := store.Tx(ctx).QueryContext(ctx,
+	found, err := store.Collect(ctx, func(row *sql.Rows) (Booking, error) { return scan(row) },
 		`SELECT `+columns+` FROM bookings WHERE booking_id > $1 AND ($2 = '' OR status = $2) ORDER BY booking_id LIMIT $3`,
 		in.After, in.Status, in.Limit)
-	if err != nil {
-		return out, err
-	}
-	defer rows.Close()
-	for rows.Next() {
-		b, err := scan(rows)
-		if err != nil {
-			return out, err
-		}
-		out.Bookings = append(out.Bookings, b)
-	}
-	return out, rows.Err()
+	return Bookings{Bookings: append([]Booking{}, found...)}, err
 }

@@ -113,18 +113,12 @@ func seatOf(ctx context.Context, booking string) (seat string, known bool, err e
 
 // taken are the seats that are held on a flight, with the bookings they are held for.
 func taken(ctx context.Context, flight string) (map[string]string, error) {
-	rows, err := store.Tx(ctx).QueryContext(ctx, `SELECT seat, booking_id FROM seats WHERE flight = $1 AND seat IS NOT NULL`, flight)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
 	bookings := map[string]string{}
-	for rows.Next() {
-		var seat, booking string
-		if err := rows.Scan(&seat, &booking); err != nil {
-			return nil, err
-		}
+	_, err := store.Collect(ctx, func(row *sql.Rows) (seat string, err error) {
+		var booking string
+		err = row.Scan(&seat, &booking)
 		bookings[seat] = booking
-	}
-	return bookings, rows.Err()
+		return seat, err
+	}, `SELECT seat, booking_id FROM seats WHERE flight = $1 AND seat IS NOT NULL`, flight)
+	return bookings, err
 }
