@@ -152,21 +152,12 @@ type AllStock struct {
 	Stock []Stock `json:"stock" doc:"by sku"`
 }
 
-func show(ctx context.Context, _ *struct{}) (all AllStock, err error) {
-	all.Stock = []Stock{}
-	rows, err := store.Tx(ctx).QueryContext(ctx, `select sku, available, reserved from stock order by sku`)
-	if err != nil {
-		return all, err
-	}
-	defer func() { err = cmp.Or(err, rows.Close()) }()
-	for rows.Next() {
-		var s Stock
-		if err := rows.Scan(&s.SKU, &s.Available, &s.Reserved); err != nil {
-			return all, err
-		}
-		all.Stock = append(all.Stock, s)
-	}
-	return all, rows.Err()
+func show(ctx context.Context, _ *struct{}) (AllStock, error) {
+	all, err := store.Collect(ctx, func(row *sql.Rows) (s Stock, err error) {
+		err = row.Scan(&s.SKU, &s.Available, &s.Reserved)
+		return s, err
+	}, `select sku, available, reserved from stock order by sku`)
+	return AllStock{append([]Stock{}, all...)}, err
 }
 
 // AddStock is the request of POST /stock.

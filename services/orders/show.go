@@ -1,7 +1,6 @@
 package orders
 
 import (
-	"cmp"
 	"context"
 	"database/sql"
 	"encoding/json"
@@ -47,7 +46,8 @@ func scan(row interface{ Scan(...any) error }) (o Order, err error) {
 		return o, err
 	}
 	o.PlacedAt = time.UnixMilli(at).UTC()
-	return o, json.Unmarshal([]byte(lines), &o.Lines)
+	err = json.Unmarshal([]byte(lines), &o.Lines)
+	return o, err
 }
 
 // ShowOrder is the request of GET /orders/{id}.
@@ -66,23 +66,13 @@ func show(ctx context.Context, in *ShowOrder) (Order, error) {
 	return o, err
 }
 
-func history(ctx context.Context, order string) (out []Happened, err error) {
-	rows, err := store.Tx(ctx).QueryContext(ctx,
-		`select event, event_id, at, status from order_history where order_id = $1 order by at, status <> 'placed', event_id`, order)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = cmp.Or(err, rows.Close()) }()
-	for rows.Next() {
-		var h Happened
+func history(ctx context.Context, order string) ([]Happened, error) {
+	return store.Collect(ctx, func(row *sql.Rows) (h Happened, err error) {
 		var at int64
-		if err := rows.Scan(&h.Event, &h.EventID, &at, &h.Status); err != nil {
-			return nil, err
-		}
+		err = row.Scan(&h.Event, &h.EventID, &at, &h.Status)
 		h.At = time.UnixMilli(at).UTC()
-		out = append(out, h)
-	}
-	return out, rows.Err()
+		return h, err
+	}, `select event, event_id, at, status from order_history where order_id = $1 order by at, status <> 'placed', event_id`, order)
 }
 
 // ListOrders is the request of GET /orders.
@@ -97,21 +87,9 @@ type Orders struct {
 	Orders []Order `json:"orders" doc:"by id, without their history"`
 }
 
-func list(ctx context.Context, in *ListOrders) (out Orders, err error) {
-	out.Orders = []Order{}
-	rows, err := store.Tx(ctx).QueryContext(ctx,
+func list(ctx context.Context, in *ListOrders) (Orders, error) {
+	found, err := store.Collect(ctx, func(rows *sql.Rows) (Order, error) { return scan(rows) },
 		`select `+columns+` from orders where id > $1 and ($2 = '' or status = $2) order by id limit $3`,
 		in.After, in.Status, in.Limit)
-	if err != nil {
-		return out, err
-	}
-	defer func() { err = cmp.Or(err, rows.Close()) }()
-	for rows.Next() {
-		o, err := scan(rows)
-		if err != nil {
-			return out, err
-		}
-		out.Orders = append(out.Orders, o)
-	}
-	return out, rows.Err()
+	return Orders{append([]Order{}, found...)}, err
 }
