@@ -1,6 +1,7 @@
 package web
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -98,6 +99,7 @@ type broker struct {
 	mu       sync.Mutex
 	taken    []choreo.Message
 	refusals int           // how many publishes are yet to be refused
+	refusal  error         // by this; nil: the broker is away
 	hold     chan struct{} // where not nil, publishing waits until it is closed, or its context ends
 }
 
@@ -113,7 +115,7 @@ func (b *broker) publish(ctx context.Context, messages []choreo.Message) error {
 	defer b.mu.Unlock()
 	if b.refusals > 0 {
 		b.refusals--
-		return errors.New("broker is away")
+		return cmp.Or(b.refusal, errors.New("broker is away"))
 	}
 	b.taken = append(b.taken, messages...)
 	return nil
