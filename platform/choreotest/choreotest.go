@@ -1,326 +1,160 @@
-// Package choreotest plays services' declarations without a broker: events go
-// in, events and dead letters come out, and no time passes.
+// Package choreotest plays services' declarations without a broker: events and
+// requests go in; events, rows, mails and dead letters come out; no time passes.
 //
-// What judges a record, runs a handler and derives ids is package runtime's own
-// code; what is left out is Kafka, concurrency and time: events are handled one
-// after another, in the order in which they were emitted, and waits between
-// attempts are skipped. Start with [Play].
+// What judges a record, runs a handler, derives ids, keeps inbox and outbox and
+// serves routes is the platform's own code; what is left out is Kafka,
+// concurrency and time. A play goes once through its script in calm, events being
+// heard one after another in the order in which they were emitted. Then it goes
+// through it once for each of many seeds, which decide what is heard next, what
+// comes twice, and at which step a service fails or dies.
+//
+// Start with [Play]; then [Stage] for what a script can do, stage.go. The model
+// of the broker is in broker.go, who does what next in play.go, and the faults in
+// fault.go.
 package choreotest
 
 import (
-	"context"
-	"errors"
+	"cmp"
 	"fmt"
-	"io"
-	"log/slog"
-	"net/http"
-	"net/http/httptest"
-	"reflect"
+	"os"
+	"path/filepath"
 	"strconv"
-	"strings"
 	"testing"
-	"time"
 
 	"github.com/troupedev/troupe/platform/choreo"
-	"github.com/troupedev/troupe/platform/contract"
-	"github.com/troupedev/troupe/platform/event"
-	"github.com/troupedev/troupe/platform/kafka"
-	"github.com/troupedev/troupe/platform/runtime"
-	"github.com/troupedev/troupe/platform/web"
 )
 
-// steps bounds how many events one Send or Request may lead to, against
-// services that multiply each other's events.
-const steps = 10_000
+// Variables that decide how much is played.
+const (
+	// SeedVariable plays the run with this seed alone, and says what happened in it.
+	SeedVariable = "TROUPE_SEED"
+	// SeedsVariable is how many seeds are played; default [DefaultSeeds].
+	SeedsVariable = "TROUPE_SEEDS"
+)
+
+// How many seeds are played, where nothing else is said.
+const (
+	DefaultSeeds = 1000
+	ShortSeeds   = 50 // under -short
+	// PostgresShare of the seeds is played once more on Postgres, where there is
+	// one: a tenth, since a transaction there takes ten times as long.
+	PostgresShare = 10
+)
+
+// Setup is a play with more said than its services. The zero value says nothing more.
+type Setup struct {
+	// Settings of the services, by variable: "BOOKINGS_LIMIT": "1h". Default of
+	// each: its own; of TROUPE_SMTP, a mail server whose mails [Stage.Mails] shows.
+	Settings map[string]string
+	// Seeds is how many are played where TROUPE_SEEDS does not say. Default
+	// [DefaultSeeds]; [ShortSeeds] under -short, if that is less.
+	Seeds int
+}
 
 // Play runs script on a stage with the given services, which must be valid each
-// by itself. Settings have their defaults, and Start has been called.
+// by itself: first in calm, then once for each seed, all alike but for their
+// faults. Settings have their defaults, and Start was called once. Whatever the
+// script keeps, and whatever fakes it handed to the services, has to be as new at
+// its start, and tell repeated calls by their ids; the services' tables are.
 //
-// Every attempt runs its handler twice, as a redelivery would, and the test
-// fails if what it emits differs: ids, times and texts have to follow from the
-// event ([event.From]), not from chance or the clock. It also fails if an event
-// became a dead letter that the script does not ask for by [Stage.Dead].
+// In calm every attempt runs its handler twice, as a redelivery would, and the
+// test fails if what it emits differs: ids, times and texts have to follow from
+// the event ([event.From]), not from chance or the clock. Of a service with a
+// Store the first run is rolled back.
+//
+// With a seed, events of different keys and topics are heard in any order, those
+// of one key in theirs; any may come twice; an attempt may fail, and a service
+// die, at every step that package failpoint names, so that it hears again what
+// it had not committed, and publishes again what it had not deleted. That is no
+// attempt of a reaction, and happens to each service a few times at most.
+//
+// A test fails at once at the first seed that fails, and says how to play that
+// one alone: TROUPE_SEED=n. It also fails if an event became a dead letter that
+// the script does not ask for by [Stage.Dead], and if an event was emitted again
+// with another content.
+//
+// Stores are SQLite in memory. Where TROUPE_TEST_DATABASE names a Postgres
+// server, all is played once more on it, with a tenth of the seeds.
 func Play(t testing.TB, script func(*Stage), services ...choreo.Service) {
 	t.Helper()
-	s := newStage(t, services)
-	script(s)
-	for _, d := range s.dead {
-		t.Errorf("%s: a dead letter that nothing asked for: %s", d.Service, d)
-	}
+	Setup{}.Play(t, script, services...)
 }
 
-// Stage is where the services play.
-type Stage struct {
-	t        testing.TB
-	topology choreo.Topology
-	players  []*player
-	api      http.Handler
-	now      time.Time
-	sent     int
-
-	log     []kafka.Record // everything that was sent or emitted, in order
-	emitted []kafka.Record // of these, what services emitted and no Emitted has named yet
-	dead    []deadLetter
-}
-
-// player is one service with how far it has heard.
-type player struct {
-	*runtime.Service
-	heard int // records of the stage's log
-}
-
-type deadLetter struct {
-	runtime.DeadLetter
-	event string
-}
-
-func (d deadLetter) String() string {
-	return fmt.Sprintf("reaction %s, event %s, cause %s, attempts %d: %s", d.Reaction, d.event, d.Cause, d.Attempts, d.Error)
-}
-
-func newStage(t testing.TB, services []choreo.Service) *Stage {
+// Play is [Play] with a setup.
+func (u Setup) Play(t testing.TB, script func(*Stage), services ...choreo.Service) {
 	t.Helper()
-	s := &Stage{t: t, topology: services, now: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}
-	for i := range services {
-		if err := errors.Join(services[i].Validate(), services[i].Configure(nil)); err != nil {
-			t.Fatalf("%v", err)
-		}
-		if start := services[i].Start; start != nil {
-			if err := start(t.Context()); err != nil {
-				t.Fatalf("%s: start: %v", services[i].Name, err)
-			}
-		}
-		s.players = append(s.players, &player{Service: runtime.NewService(s.topology, &services[i], runtime.ServiceOptions{})})
-	}
-	api, err := web.Handler(s.topology, web.Options{Publish: s.publish, Now: func() time.Time { return s.now }, Logger: slog.New(slog.DiscardHandler)})
+	first, last, calm, err := u.seeds()
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.api = api
-	return s
+	for _, server := range servers() {
+		c := newCompany(t, u, server, services)
+		if calm {
+			c.perform(t, nil, script)
+		}
+		n := last
+		if server.slow && first != last {
+			n = max(last/PostgresShare, first)
+		}
+		for seed := first; seed <= n && !c.failed(t); seed++ {
+			c.perform(t, newDice(seed), script)
+		}
+	}
 }
 
-// Send lets each event happen, as the first of a flow of its own, and plays
-// until nobody has anything left to say.
-func (s *Stage) Send(events ...event.Event) {
-	s.t.Helper()
-	for _, e := range events {
-		s.sent++
-		id := event.DeriveID("choreotest", strconv.Itoa(s.sent))
-		emitter := choreo.Emitter{Service: "choreotest", Reaction: "Send", Declared: []*event.Type{e.EventType()}}
-		messages, err := emitter.EmitRoot(event.Meta{ID: id, Flow: id}, choreo.Emit(e), s.now)
+// seeds are those to play, and whether the calm run comes before them.
+func (u Setup) seeds() (first, last uint64, calm bool, err error) {
+	if text := os.Getenv(SeedVariable); text != "" {
+		seed, err := strconv.ParseUint(text, 10, 64)
 		if err != nil {
-			s.t.Fatalf("send %s: %v", e.EventType(), err)
+			return 0, 0, false, fmt.Errorf("%s: %q is no seed; give a number", SeedVariable, text)
 		}
-		s.append(messages)
+		return seed, seed, false, nil
 	}
-	s.play()
+	count := cmp.Or(u.Seeds, DefaultSeeds)
+	if testing.Short() {
+		count = min(count, ShortSeeds)
+	}
+	if text := os.Getenv(SeedsVariable); text != "" {
+		if count, err = strconv.Atoi(text); err != nil || count < 0 {
+			return 0, 0, false, fmt.Errorf("%s: %q is no count of seeds", SeedsVariable, text)
+		}
+	}
+	return 1, uint64(count), true, nil
 }
 
-// Request asks a route of the services, and plays what it led to. body may be
-// empty.
-func (s *Stage) Request(method, path, body string) (status int, answer string) {
-	s.t.Helper()
-	r := httptest.NewRequestWithContext(s.t.Context(), method, path, strings.NewReader(body))
-	if body != "" {
-		r.Header.Set("Content-Type", "application/json")
-	}
-	w := httptest.NewRecorder()
-	s.api.ServeHTTP(w, r)
-	got, err := io.ReadAll(w.Result().Body)
+// perform plays the script once: in calm, where dice is nil.
+func (c *company) perform(t testing.TB, dice *dice, script func(*Stage)) {
+	t.Helper()
+	s := c.newStage(t, dice)
+	ended := false
+	defer func() { // also where the script ends the test, or panics
+		if dice != nil && (!ended || c.failed(t)) {
+			t.Logf("seed %d failed; play it alone by\n\t%s=%d go test -run '^%s$' %s\n%s",
+				dice.seed, SeedVariable, dice.seed, t.Name(), testedPackage(), s.trace)
+		}
+	}()
+	script(s)
+	s.end()
+	ended = true
+}
+
+// failed reports whether anything has failed since the company came together.
+func (c *company) failed(t testing.TB) bool { return c.faults > 0 || t.Failed() && !c.before }
+
+// testedPackage is the folder of the test that runs, as go test takes it.
+func testedPackage() string {
+	folder, err := os.Getwd()
 	if err != nil {
-		s.t.Fatal(err)
+		return "."
 	}
-	s.play()
-	return w.Code, string(got)
-}
-
-// publish takes what a route emitted.
-func (s *Stage) publish(_ context.Context, messages []choreo.Message) error {
-	s.emitted = append(s.emitted, s.append(messages)...)
-	return nil
-}
-
-func (s *Stage) append(messages []choreo.Message) []kafka.Record {
-	first := len(s.log)
-	for _, r := range runtime.Records("", messages) {
-		r.Offset, r.Time = int64(len(s.log)), s.now
-		s.log = append(s.log, r)
-	}
-	return s.log[first:len(s.log):len(s.log)]
-}
-
-// play lets the services hear until all have heard everything.
-func (s *Stage) play() {
-	s.t.Helper()
-	for from, quiet := len(s.log), false; !quiet; {
-		quiet = true
-		for _, p := range s.players {
-			for ; p.heard < len(s.log); p.heard++ {
-				quiet = false
-				s.hear(p, s.log[p.heard])
-				if len(s.log)-from > steps {
-					s.t.Fatalf("what was sent led to more than %d events: the services multiply each other's", steps)
-				}
-			}
-		}
-	}
-}
-
-func (s *Stage) hear(p *player, record kafka.Record) {
-	s.t.Helper()
-	v := p.Judge(&record)
-	if v.Cause != "" {
-		s.bury(p, &record, deadLetter{DeadLetter: runtime.DeadLetter{Cause: v.Cause, Error: v.Err.Error()}})
-	}
-	for i := range v.Work {
-		s.handle(p, &record, &v.Work[i])
-	}
-}
-
-// handle runs one piece of work to its end.
-func (s *Stage) handle(p *player, record *kafka.Record, w *runtime.Work) {
-	s.t.Helper()
-	for attempt := 1; ; attempt++ {
-		result := p.Handle(s.t.Context(), w, attempt, s.now)
-		again := p.Handle(s.t.Context(), w, attempt, s.now)
-		if !same(result, again) {
-			s.t.Errorf("%s: reaction %s: run twice for one %s, it came to\n%s\nand then to\n%s",
-				p.Name(), w.Reaction(), w.Envelope.Type, s.show(result), s.show(again))
-		}
-		switch result.Outcome {
-		case runtime.Handled:
-			s.emitted = append(s.emitted, s.append(result.Messages)...)
-			return
-		case runtime.GivenUp:
-			s.bury(p, record, deadLetter{DeadLetter: runtime.DeadLetter{
-				Cause: result.Cause, Error: result.Err.Error(), Attempts: attempt, Reaction: w.Reaction(),
-			}})
-			return
-		}
-		s.now = s.now.Add(result.Wait)
-	}
-}
-
-func (s *Stage) bury(p *player, record *kafka.Record, d deadLetter) {
-	d.Service, d.event = p.Name(), s.text(*record)
-	s.dead = append(s.dead, d)
-}
-
-func same(a, b runtime.Result) bool {
-	return a.Outcome == b.Outcome && a.Cause == b.Cause && reflect.DeepEqual(a.Messages, b.Messages)
-}
-
-// Emitted asks that each of the events was emitted, in any order, and counts it
-// as named. An event that was emitted twice has to be named twice.
-func (s *Stage) Emitted(events ...event.Event) {
-	s.t.Helper()
-	for _, e := range events {
-		if !s.take(e) {
-			s.t.Errorf("nobody emitted %s %+v; emitted, and not named yet:%s", e.EventType(), e, s.unnamed())
-		}
-	}
-}
-
-// NothingElse asks that every emitted event was named by [Stage.Emitted].
-func (s *Stage) NothingElse() {
-	s.t.Helper()
-	if len(s.emitted) > 0 {
-		s.t.Errorf("emitted, and not named:%s", s.unnamed())
-	}
-}
-
-// take removes the first emitted event that equals e.
-func (s *Stage) take(e event.Event) bool {
-	s.t.Helper()
-	value, err := contract.Append(nil, e)
-	if err != nil {
-		s.t.Fatalf("the expected %s: %v", e.EventType(), err)
-	}
-	want, err := decode(e, value)
-	if err != nil {
-		s.t.Fatalf("the expected %s: %v", e.EventType(), err)
-	}
-	for i, r := range s.emitted {
-		if got, err := decode(e, r.Value); err == nil && reflect.DeepEqual(got, want) {
-			s.emitted = append(s.emitted[:i:i], s.emitted[i+1:]...)
-			return true
-		}
-	}
-	return false
-}
-
-// decode reads value as the type of e; that both sides of a comparison have
-// been through it makes nil and empty lists the same.
-func decode(e event.Event, value []byte) (event.Event, error) {
-	into := reflect.New(reflect.TypeOf(e))
-	err := contract.Decode(value, e.EventType(), into.Interface().(contract.Decoder))
-	return into.Elem().Interface().(event.Event), err
-}
-
-// All returns every event of type E that was sent or emitted so far, for what
-// an exact comparison by [Stage.Emitted] cannot say.
-func All[E event.Event](s *Stage) []E {
-	var out []E
-	var e E
-	for _, r := range s.log {
-		if h, err := event.ParseHeaders(r.Headers); err != nil || h.Type != e.EventType().FullName() {
+	for root := folder; root != filepath.Dir(root); root = filepath.Dir(root) {
+		if _, err := os.Stat(filepath.Join(root, "go.mod")); err != nil {
 			continue
 		}
-		if got, err := decode(e, r.Value); err == nil {
-			out = append(out, got.(E))
+		if path, err := filepath.Rel(root, folder); err == nil {
+			return "./" + filepath.ToSlash(path)
 		}
 	}
-	return out
-}
-
-// Dead asks that an event became a dead letter of the service, and counts it as
-// asked for. cause is one of runtime's causes, or part of the error's text.
-func (s *Stage) Dead(service, cause string) {
-	s.t.Helper()
-	for i, d := range s.dead {
-		if d.Service == service && (string(d.Cause) == cause || strings.Contains(d.Error, cause)) {
-			s.dead = append(s.dead[:i:i], s.dead[i+1:]...)
-			return
-		}
-	}
-	s.t.Errorf("%s has no dead letter for %q; there are %v", service, cause, s.dead)
-}
-
-func (s *Stage) unnamed() string {
-	var b strings.Builder
-	for _, r := range s.emitted {
-		b.WriteString("\n  " + s.text(r))
-	}
-	if b.Len() == 0 {
-		return " nothing"
-	}
-	return b.String()
-}
-
-func (s *Stage) show(r runtime.Result) string {
-	if r.Err != nil {
-		return r.Err.Error()
-	}
-	var b strings.Builder
-	for _, m := range r.Messages {
-		b.WriteString("  " + s.text(kafka.Record{Value: m.Value, Headers: m.Headers}) + " id " + m.ID + "\n")
-	}
-	return b.String()
-}
-
-// text is a record for a person to read.
-func (s *Stage) text(r kafka.Record) string {
-	e, err := event.ParseHeaders(r.Headers)
-	if err != nil {
-		return fmt.Sprintf("(%v)", err)
-	}
-	for _, t := range s.topology.Types() {
-		if t.FullName() == e.Type {
-			if json, err := contract.DecodeJSON(t, r.Value); err == nil {
-				return e.Type + " " + string(json)
-			}
-		}
-	}
-	return e.Type
+	return "."
 }

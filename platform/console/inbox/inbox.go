@@ -4,7 +4,8 @@
 //
 // It is for one machine: no TLS, no authentication, nothing kept on disk. An
 // address at the domain bounce.example is refused twice for each mail, as by a
-// server that is busy (451), and then taken, so that retries can be watched.
+// server that is busy (451), and then taken, so that retries can be watched; one
+// at refused.example is refused for good (550).
 //
 // Start with [Listen]; [Inbox.Handler] has the HTTP side.
 package inbox
@@ -16,6 +17,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -37,6 +39,9 @@ const (
 
 // BounceDomain is the domain whose addresses are refused before they are taken.
 const BounceDomain = "bounce.example"
+
+// RefusedDomain is the domain whose addresses are never taken.
+const RefusedDomain = "refused.example"
 
 // bounces is how often a mail to [BounceDomain] is refused.
 const bounces = 2
@@ -152,12 +157,7 @@ func (in *Inbox) keep(m *Mail) {
 // bounce reports whether the mail is to be refused once more. A mail sent
 // again is known by its Message-ID.
 func (in *Inbox) bounce(m *Mail, to []string) bool {
-	hit := false
-	for _, address := range to {
-		_, domain, _ := strings.Cut(address, "@")
-		hit = hit || strings.EqualFold(domain, BounceDomain)
-	}
-	if !hit {
+	if !slices.ContainsFunc(to, func(address string) bool { return at(address, BounceDomain) }) {
 		return false
 	}
 	in.mu.Lock()
@@ -172,6 +172,11 @@ func (in *Inbox) bounce(m *Mail, to []string) bool {
 	}
 	in.refused[id]++
 	return true
+}
+
+func at(address, domain string) bool {
+	_, is, _ := strings.Cut(address, "@")
+	return strings.EqualFold(is, domain)
 }
 
 // session is one connection's conversation.
@@ -189,6 +194,9 @@ func (s *session) Mail(from string, _ *smtp.MailOptions) error {
 
 // Rcpt implements smtp.Session.
 func (s *session) Rcpt(to string, _ *smtp.RcptOptions) error {
+	if at(to, RefusedDomain) {
+		return &smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 1, 1}, Message: "nobody at " + RefusedDomain + " takes mail"}
+	}
 	s.to = append(s.to, to)
 	return nil
 }

@@ -67,6 +67,9 @@ type Attachment struct {
 	content []byte
 }
 
+// Content is the part as it was before it was encoded for the way.
+func (a *Attachment) Content() []byte { return a.content }
+
 // maxDepth is how deep parts may lie in parts.
 const maxDepth = 10
 
