@@ -88,7 +88,7 @@ func (p *program) root() *cobra.Command {
 		SilenceErrors: true, // main prints it
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(p.runCommand(), p.topologyCommand(), p.settingsCommand(),
+	root.AddCommand(p.runCommand(), p.topologyCommand(), p.servicesCommand(), p.settingsCommand(),
 		p.tailCommand(), p.sendCommand(), p.healthCommand(), p.versionCommand())
 	return root
 }

@@ -9,12 +9,14 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/troupedev/troupe/platform/choreo"
 	"github.com/troupedev/troupe/platform/contract"
+	"github.com/troupedev/troupe/platform/event"
 	"github.com/troupedev/troupe/platform/kafka"
 	"github.com/troupedev/troupe/platform/runtime"
 )
@@ -298,8 +300,8 @@ func TestNewestVersionIsSent(t *testing.T) {
 			t.Errorf("%s: got %v, %v", name, got, err)
 		}
 	}
-	record, id, err := rootRecord(typesSold[1], []byte(`{"id":"a"}`), true, time.Now())
-	if err != nil || record.Key != nil || id == "" {
-		t.Errorf("without a key: %+v, %v", record, err)
+	m, err := rootMessage(typesSold[1], []byte(`{"id":"a"}`), true, time.Now())
+	if err != nil || m.Key != nil || m.ID == "" || slices.ContainsFunc(m.Headers, func(h event.Header) bool { return h.Key == event.HeaderSubject }) {
+		t.Errorf("without a key: %+v, %v", m, err)
 	}
 }

@@ -173,7 +173,13 @@ func (r *run) openConsole(context.Context) error {
 
 // openAPI listens for requests; until everything runs, they are told to wait.
 func (r *run) openAPI(context.Context) error {
-	handler, err := web.Handler(r.services, web.Options{Publish: r.publish, Logger: r.log})
+	stores := make(map[string]web.Store, len(r.databases))
+	for service, db := range r.databases {
+		stores[service] = db
+	}
+	handler, err := web.Handler(r.services, web.Options{
+		Publish: r.publish, Stores: stores, Expects: r.directory.Expects, Known: r.topology, Logger: r.log,
+	})
 	if err != nil {
 		return err
 	}
@@ -210,7 +216,7 @@ func (r *run) openRuntime(context.Context) error {
 		err := runtime.Run(ctx, r.topology, runtime.Options{
 			Client: r.client, Producer: r.producer, Services: r.services.Names(), Prefix: r.config.TopicPrefix,
 			Concurrency: r.config.Concurrency, Drain: r.config.Drain, Logger: r.log, Ready: r.state.start,
-			Health: &r.health,
+			Health: &r.health, Stores: r.databases, Directory: r.directory,
 		})
 		if err != nil {
 			r.failed <- err

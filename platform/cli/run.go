@@ -15,6 +15,7 @@ import (
 	"github.com/troupedev/troupe/platform/console/inbox"
 	"github.com/troupedev/troupe/platform/kafka"
 	"github.com/troupedev/troupe/platform/runtime"
+	"github.com/troupedev/troupe/platform/store"
 )
 
 func (p *program) runCommand() *cobra.Command {
@@ -56,10 +57,12 @@ type run struct {
 	failed   chan error // why it cannot go on, from what runs in the background
 	closers  []closer   // closed in reverse
 
-	inbox    *inbox.Inbox // nil: mail goes elsewhere
-	client   *kafka.Client
-	producer *kafka.Producer
-	health   runtime.Health
+	inbox     *inbox.Inbox // nil: mail goes elsewhere
+	databases map[string]*store.DB
+	client    *kafka.Client
+	producer  *kafka.Producer
+	directory *runtime.Directory
+	health    runtime.Health
 
 	publishing context.Context // ends by giveUp: when requests are to wait for the broker no longer
 	giveUp     context.CancelFunc
@@ -71,6 +74,7 @@ func (p *program) newRun(c *config, environ map[string]string, services choreo.T
 	r := &run{
 		program: p, config: c, environ: environ, services: services,
 		log: c.logger(p.err), state: newState(), failed: make(chan error, 1),
+		databases: map[string]*store.DB{}, directory: runtime.NewDirectory(services),
 	}
 	r.publishing, r.giveUp = context.WithCancel(context.Background())
 	return r
@@ -99,7 +103,7 @@ func (r *run) run(ctx context.Context) (err error) {
 	}
 	began := time.Now()
 	for _, open := range []func(context.Context) error{
-		r.openData, r.openInbox, r.configureServices, r.openBroker, r.startServices, r.openConsole, r.openAPI, r.openRuntime,
+		r.openData, r.openInbox, r.configureServices, r.openDatabases, r.openBroker, r.startServices, r.openConsole, r.openAPI, r.openRuntime,
 	} {
 		if err := open(ctx); err != nil {
 			if ctx.Err() != nil {

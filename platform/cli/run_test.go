@@ -83,7 +83,7 @@ func TestSendAndTail(t *testing.T) {
 		t.Errorf("send from standard input: %s", complaint)
 	}
 	status, _, complaint = call(ctx, nil, "tail", "nothing", "--data", data)
-	if want := "troupe: there is no topic \"nothing\"; there are dlq.teller.shop, shop\n"; status != 1 || complaint != want {
+	if want := "troupe: there is no topic \"nothing\"; there are dlq.teller.shop, shop, troupe.services\n"; status != 1 || complaint != want {
 		t.Errorf("tail of a topic that is not there: %d %s\nwant %s", status, complaint, want)
 	}
 }

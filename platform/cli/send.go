@@ -12,9 +12,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/troupedev/troupe/platform/choreo"
-	"github.com/troupedev/troupe/platform/contract"
 	"github.com/troupedev/troupe/platform/event"
 	"github.com/troupedev/troupe/platform/kafka"
+	"github.com/troupedev/troupe/platform/runtime"
 )
 
 // sourceCLI is the ce_source of what `troupe send` publishes: no service's.
@@ -36,10 +36,6 @@ func (p *program) sendCommand() *cobra.Command {
 			"without a version it is the newest. Prints the ids of the event and its flow.",
 		Args: argument("EVENT"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			c, _, err := p.configure(cmd)
-			if err != nil {
-				return err
-			}
 			t, err := p.findType(args[0])
 			if err != nil {
 				return err
@@ -50,14 +46,16 @@ func (p *program) sendCommand() *cobra.Command {
 					return fmt.Errorf("standard input: %w", err)
 				}
 			}
-			record, id, err := rootRecord(t, text, keyless, time.Now())
+			m, err := rootMessage(t, text, keyless, time.Now())
 			if err != nil {
 				return err
 			}
-			if err := c.send(cmd.Context(), record); err != nil {
-				return err
+			err = p.onBrokers(cmd, func(ctx context.Context, client *kafka.Client, prefix string) error {
+				return send(ctx, client, prefix, m)
+			})
+			if err == nil {
+				_, err = fmt.Fprintf(p.out, "event %s\nflow  %s\n", m.ID, m.ID)
 			}
-			_, err = fmt.Fprintf(p.out, "event %s\nflow  %s\n", id, id)
 			return err
 		},
 	}
@@ -106,41 +104,21 @@ func (p *program) findType(name string) (*event.Type, error) {
 	return nil, fmt.Errorf("several domains have an event %q: %v; name one of them with its domain", name, found)
 }
 
-// rootRecord is an event as the first of a flow.
-func rootRecord(t *event.Type, text []byte, keyless bool, now time.Time) (record kafka.Record, id string, err error) {
-	value, err := contract.EncodeJSON(t, text)
-	if err != nil {
-		return record, "", err
-	}
-	key, err := contract.KeyOf(t, value)
-	if err != nil {
-		return record, "", err
-	}
+// rootMessage is an event as the first of a flow.
+func rootMessage(t *event.Type, text []byte, keyless bool, now time.Time) (choreo.Message, error) {
+	id := event.NewID(now)
+	m, err := choreo.FromJSON(t, text, event.Envelope{ID: id, Source: sourceCLI, Time: now, Flow: id})
 	if keyless {
-		key = ""
+		m.Key = nil
+		m.Headers = slices.DeleteFunc(m.Headers, func(h event.Header) bool { return h.Key == event.HeaderSubject })
 	}
-	id = event.NewID(now)
-	envelope := event.Envelope{
-		ID: id, Type: t.FullName(), Source: sourceCLI, Time: now, Subject: key, DataSchema: t.String(), Flow: id,
-	}
-	record = kafka.Record{Topic: t.Domain, Time: now, Value: value, Headers: envelope.AppendHeaders(nil)}
-	if key != "" {
-		record.Key = []byte(key)
-	}
-	return record, id, nil
+	return m, err
 }
 
-// send publishes the record, whose topic has no prefix yet.
-func (c *config) send(ctx context.Context, record kafka.Record) (err error) {
-	ctx, cancel := context.WithTimeout(ctx, sendTimeout)
-	defer cancel()
-	client, prefix, err := c.connect(ctx)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, client.Close()) }()
-	record.Topic = choreo.TopicName(prefix, record.Topic)
-	if _, err := client.Partitions(ctx, record.Topic); err != nil {
+// send publishes the message.
+func send(ctx context.Context, client *kafka.Client, prefix string, m choreo.Message) (err error) {
+	records := runtime.Records(prefix, []choreo.Message{m})
+	if _, err := client.Partitions(ctx, records[0].Topic); err != nil {
 		return fmt.Errorf("%w; `troupe run` makes the topics", err)
 	}
 	producer, err := client.Producer(kafka.ProducerConfig{})
@@ -148,7 +126,7 @@ func (c *config) send(ctx context.Context, record kafka.Record) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, producer.Close(ctx)) }()
-	return producer.Produce(ctx, record)
+	return producer.Produce(ctx, records...)
 }
 
 // connect reaches the brokers that the settings, or a running troupe, name.

@@ -48,12 +48,14 @@ func (s *state) waiting() []string {
 }
 
 // unready says what keeps the process from its work: that it starts or ends, a
-// broker that is away, and partitions that cannot be read.
+// broker or database that is away, an outbox that is not emptied, and partitions
+// that cannot be read.
 func (r *run) unready() []string {
 	out := r.state.waiting()
 	if !r.client.Reachable() {
 		out = append(out, "Kafka cannot be reached at "+strings.Join(r.about.Brokers, ", "))
 	}
+	out = append(out, r.databaseTroubles()...)
 	for _, s := range r.health.Stuck() {
 		out = append(out, fmt.Sprintf("%s cannot read partition %d of %s: %v", s.Service, s.Partition.Partition, s.Partition.Topic, s.Err))
 	}
