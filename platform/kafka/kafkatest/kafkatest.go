@@ -67,11 +67,14 @@ func Kafka(t testing.TB) string {
 
 // Preferred is the kind that Kafka takes.
 func Preferred() Kind {
-	if Chosen("") == "" && dockerAnswers() {
+	if Chosen("") == "" && DockerAnswers() {
 		return Container
 	}
 	return Chosen(Embedded)
 }
+
+// DockerAnswers reports whether there is a Docker daemon to start containers.
+func DockerAnswers() bool { return dockerAnswers() }
 
 var dockerAnswers = sync.OnceValue(func() (answers bool) {
 	defer func() { // testcontainers panics where it finds no daemon to ask
@@ -118,6 +121,14 @@ func Main(m *testing.M, ignored ...goleak.Option) {
 		}
 	}
 	os.Exit(code)
+}
+
+// AtEnd lets Main call stop after the tests: for servers of other kinds that
+// the tests of a binary share.
+func AtEnd(stop func() error) {
+	shared.mu.Lock()
+	defer shared.mu.Unlock()
+	shared.others = append(shared.others, stop)
 }
 
 // leftByTestcontainers are the connections to the Docker daemon, which
@@ -233,6 +244,7 @@ type pool struct {
 	mu      sync.Mutex
 	servers map[Kind]*Server
 	dirs    []string
+	others  []func() error // see AtEnd
 }
 
 func (p *pool) get(t testing.TB, kind Kind) string {
@@ -264,6 +276,9 @@ func (p *pool) stop() error {
 	}
 	for _, dir := range p.dirs {
 		errs = append(errs, os.RemoveAll(dir))
+	}
+	for _, stop := range p.others {
+		errs = append(errs, stop())
 	}
 	clear(p.servers)
 	return errors.Join(errs...)

@@ -1,0 +1,164 @@
+// Package storetest gives tests databases: SQLite in memory, and Postgres.
+// TROUPE_TEST_DATABASE says where Postgres is: the postgres:// URL of a server,
+// in which each test has a database of its own; container, which is one in a
+// container for this test binary; or sqlite, which is none. Without it, the
+// container is taken where a Docker daemon answers.
+//
+// A test binary whose tests use Postgres ends with kafkatest.Main, which stops
+// the container. Start with [Each], which runs a test on both.
+package storetest
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"net/url"
+	"os"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	_ "github.com/jackc/pgx/v5/stdlib" // the driver pgx
+	"github.com/troupedev/troupe/platform/choreo"
+	"github.com/troupedev/troupe/platform/kafka/kafkatest"
+	"github.com/troupedev/troupe/platform/store"
+)
+
+// Variable is the environment variable that says where Postgres is.
+const Variable = "TROUPE_TEST_DATABASE"
+
+// Its values besides a URL.
+const (
+	Container = "container"
+	SQLite    = "sqlite"
+)
+
+// Chosen is what Variable says, else Container where Docker answers, else SQLite.
+func Chosen() string {
+	chosen := os.Getenv(Variable)
+	switch {
+	case chosen == "" && kafkatest.DockerAnswers():
+		return Container
+	case chosen == Container, strings.HasPrefix(chosen, "postgres://"):
+		return chosen
+	}
+	if chosen != "" && chosen != SQLite {
+		panic(fmt.Sprintf("%s=%s: want postgres://…, container or sqlite", Variable, chosen))
+	}
+	return SQLite
+}
+
+// Each runs test on SQLite in memory and, where there is one, on Postgres, as
+// subtests of these names. url is of a database that nobody else uses.
+func Each(t *testing.T, test func(t *testing.T, url string)) {
+	t.Helper()
+	t.Run(SQLite, func(t *testing.T) { test(t, store.Memory) })
+	if Chosen() == SQLite {
+		t.Logf("not run on Postgres: %s=%s, or no Docker daemon answers", Variable, os.Getenv(Variable))
+		return
+	}
+	t.Run("postgres", func(t *testing.T) { test(t, Postgres(t)) })
+}
+
+// Postgres is the URL of an empty Postgres database that is gone when the test
+// ends. The test fails where Chosen is SQLite: ask that first.
+func Postgres(t testing.TB) string {
+	t.Helper()
+	address := server(t)
+	admin, err := sql.Open("pgx", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer admin.Close()
+	name := fmt.Sprintf("troupe_test_%d_%d", os.Getpid(), databases.Add(1))
+	if _, err := admin.ExecContext(t.Context(), `CREATE DATABASE `+name); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { drop(t, address, name) })
+	parsed, err := url.Parse(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	parsed.Path = "/" + name
+	return parsed.String()
+}
+
+var databases atomic.Int64
+
+func drop(t testing.TB, address, name string) {
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	admin, err := sql.Open("pgx", address)
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	defer admin.Close()
+	if _, err := admin.ExecContext(ctx, `DROP DATABASE `+name+` WITH (FORCE)`); err != nil {
+		t.Error(err)
+	}
+}
+
+// server is the URL of the server that all tests of this binary use.
+func server(t testing.TB) string {
+	t.Helper()
+	switch chosen := Chosen(); chosen {
+	case SQLite:
+		t.Fatalf("this test needs Postgres: set %s, or start Docker", Variable)
+		return ""
+	case Container:
+		address, err := shared()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return address
+	default:
+		return chosen
+	}
+}
+
+// shared starts the container once.
+var shared = sync.OnceValues(func() (string, error) {
+	s, err := startContainer(context.Background())
+	if err != nil {
+		return "", err
+	}
+	kafkatest.AtEnd(s.end)
+	return s.URL, nil
+})
+
+// DB is a database that can be taken back to how it was opened.
+type DB struct {
+	*store.DB
+	restore func(context.Context) error
+}
+
+// Open opens the database of a service at url, [store.Memory] or a [Postgres],
+// until the test ends. now is the database's clock; nil: time.Now.
+func Open(t testing.TB, url, service string, tables choreo.Store, now func() time.Time) *DB {
+	t.Helper()
+	db, err := store.Open(t.Context(), store.Config{URL: url, Service: service, Tables: tables, Now: now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := db.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	restore, err := db.Snapshot(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &DB{db, restore}
+}
+
+// Reset takes all rows back to what the migrations left. No transaction may be open.
+func (db *DB) Reset(t testing.TB) {
+	t.Helper()
+	if err := db.restore(context.WithoutCancel(t.Context())); err != nil {
+		t.Fatal(err)
+	}
+}
