@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"reflect"
 	"regexp"
+	"strconv"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -71,7 +72,7 @@ func Handler(topology choreo.Topology, o Options) (http.Handler, error) {
 		o.Known = topology
 	}
 	s := &site{Options: o, mux: &mux{ServeMux: http.NewServeMux()}, answers: newMemory(o.Now)}
-	names := &namer{service: "troupe"} // until a service registers
+	names := &namer{service: "troupe", named: map[string]reflect.Type{}} // until a service registers
 	s.api = humago.New(s.mux, apiConfig(names))
 	s.pages()
 
@@ -139,8 +140,12 @@ func apiConfig(names *namer) huma.Config {
 }
 
 // namer names schemas after the service whose routes are being registered, so
-// that two services may call different things by one name.
-type namer struct{ service string }
+// that two services may call different things by one name, and numbers those
+// that one service calls alike.
+type namer struct {
+	service string
+	named   map[string]reflect.Type
+}
 
 func (n *namer) name(t reflect.Type, hint string) string {
 	for t.Kind() == reflect.Pointer {
@@ -152,7 +157,13 @@ func (n *namer) name(t reflect.Type, hint string) string {
 	case reflect.TypeFor[huma.ErrorDetail]():
 		return "ProblemDetail"
 	}
-	return n.service + "." + huma.DefaultSchemaNamer(t, hint)
+	first := n.service + "." + huma.DefaultSchemaNamer(t, hint)
+	name := first
+	for i := 2; n.named[name] != nil && n.named[name] != t; i++ {
+		name = first + strconv.Itoa(i)
+	}
+	n.named[name] = t
+	return name
 }
 
 // pages serves the documentation. All of it is in the binary: the policy lets

@@ -223,6 +223,22 @@ func TestDescription(t *testing.T) {
 	}
 }
 
+// Item is called as item is.
+type Item struct{ Price int }
+
+func TestTypesThatAServiceCallsAlikeAreToldApart(t *testing.T) {
+	h := serve(t, &broker{}, choreo.Service{Name: "sales", Routes: []choreo.Route{
+		Get("/a", func(context.Context, *struct{}) (item, error) { return item{}, nil }),
+		Get("/b", func(context.Context, *struct{}) (struct{ Item Item }, error) { panic("is not asked") }),
+	}})
+	spec := do(h, "GET", "/openapi.yaml", "").Body.String()
+	for _, want := range []string{"sales.Item:", "sales.Item2:"} {
+		if !strings.Contains(spec, want) {
+			t.Errorf("no %s in %s", want, spec)
+		}
+	}
+}
+
 func TestDocsLoadNothingFromElsewhere(t *testing.T) {
 	h := serve(t, &broker{})
 	page := do(h, "GET", "/docs", "")
