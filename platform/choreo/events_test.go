@@ -2,6 +2,10 @@ package choreo_test
 
 import (
 	"context"
+	"fmt"
+	"io/fs"
+	"strings"
+	"testing/fstest"
 	"time"
 
 	"github.com/troupedev/troupe/platform/choreo"
@@ -88,6 +92,65 @@ func (arrived) Key() string                          { return "" }
 func (arrived) EncodeAvro(*contract.Writer)          {}
 func (a *arrived) DecodeAvro(*contract.Reader) error { return nil }
 
+// wanted is a request, and found its reply, which is also what others answer to
+// a closed.
+type wanted struct {
+	ID string `avro:"id"`
+}
+
+type found struct {
+	ID    string `avro:"id"`
+	Where string `avro:"where"`
+}
+
+type closed struct {
+	ID string `avro:"id"`
+}
+
+func record(name string, fields ...string) string {
+	var b strings.Builder
+	for i, f := range fields {
+		fmt.Fprintf(&b, `%s{"name":%q,"type":"string","doc":"d"}`, strings.Repeat(",", min(i, 1)), f)
+	}
+	return fmt.Sprintf(`{"type":"record","name":%q,"namespace":"shop","doc":"d","fields":[%s]}`, name, &b)
+}
+
+var (
+	typesWanted = event.Versions(event.Type{Domain: "shop", Name: "Wanted", Version: 1, ID: 15, Topic: shop, Reply: "shop.Found", Schema: record("Wanted", "id")})
+	typesFound  = event.Versions(event.Type{Domain: "shop", Name: "Found", Version: 1, ID: 16, Topic: shop, Schema: record("Found", "id", "where")})
+	typesClosed = event.Versions(event.Type{Domain: "shop", Name: "Closed", Version: 1, ID: 17, Topic: shop, Schema: record("Closed", "id")})
+)
+
+func (wanted) EventType() *event.Type           { return typesWanted[0] }
+func (wanted) Reply(found)                      {}
+func (w wanted) Key() string                    { return w.ID }
+func (w wanted) EncodeAvro(to *contract.Writer) { to.String("id", w.ID) }
+func (w *wanted) DecodeAvro(r *contract.Reader) error {
+	w.ID = r.String()
+	return r.Err()
+}
+
+func (found) EventType() *event.Type           { return typesFound[0] }
+func (f found) Key() string                    { return f.ID }
+func (f found) EncodeAvro(to *contract.Writer) { to.String("id", f.ID); to.String("where", f.Where) }
+func (f *found) DecodeAvro(r *contract.Reader) error {
+	f.ID, f.Where = r.String(), r.String()
+	return r.Err()
+}
+
+func (closed) EventType() *event.Type           { return typesClosed[0] }
+func (c closed) Key() string                    { return c.ID }
+func (c closed) EncodeAvro(to *contract.Writer) { to.String("id", c.ID) }
+func (c *closed) DecodeAvro(r *contract.Reader) error {
+	c.ID = r.String()
+	return r.Err()
+}
+
+func onWanted(_ context.Context, w wanted) (found, error)                { return found{w.ID, "here"}, nil }
+func onClosed(context.Context, closed) (choreo.Events, error)            { return nil, nil }
+func onAllFound(context.Context, closed, []found) (choreo.Events, error) { return nil, nil }
+func onAllPaid(context.Context, closed, []paid) (choreo.Events, error)   { return nil, nil }
+
 func onArrived(context.Context, arrived) (choreo.Events, error)   { return nil, nil }
 func onBought(context.Context, bought) (choreo.Events, error)     { return nil, nil }
 func onPaid(context.Context, paid) (choreo.Events, error)         { return nil, nil }
@@ -102,6 +165,11 @@ type route struct {
 
 func (r route) Pattern() (method, path string) { return r.method, r.path }
 func (r route) Options() []choreo.Option       { return r.options }
+
+// tables are a database without a table.
+type tables struct{}
+
+func (tables) Migrations() fs.FS { return fstest.MapFS{} }
 
 // till emits Bought, so that others may hear it.
 func till() choreo.Service {

@@ -117,13 +117,37 @@ func (m *Emitter) emit(events Events, now time.Time, base event.Envelope) ([]Mes
 			return nil, err
 		}
 		if emission.After > 0 {
-			if !m.Stored {
-				return nil, Permanent(fmt.Errorf("%s: reaction %s emitted a %s for later, which needs a database; declare a Store", m.Service, m.Reaction, t))
-			}
 			out[i].Due = envelope.Time
+		}
+		if err := m.keeps(&out[i]); err != nil {
+			return nil, err
 		}
 	}
 	return out, nil
+}
+
+// MaxStoredBytes is how large a message of a service with a database may be:
+// key, value and headers. Brokers take that much unless they are told otherwise,
+// and what one never takes would hold up all that is behind it in the outbox.
+const MaxStoredBytes = 1_000_000
+
+// keeps says why the service's database, or the lack of one, rules a message out.
+func (m *Emitter) keeps(out *Message) error {
+	if !m.Stored {
+		if out.Due.IsZero() {
+			return nil
+		}
+		return Permanent(fmt.Errorf("%s: reaction %s emitted a %s for later, which needs a database; declare a Store", m.Service, m.Reaction, out.Type))
+	}
+	size := len(out.Key) + len(out.Value)
+	for _, h := range out.Headers {
+		size += len(h.Key) + len(h.Value)
+	}
+	if size > MaxStoredBytes {
+		return Permanent(fmt.Errorf("%s: reaction %s emitted a %s of %d bytes; no broker need take more than %d: split it, or keep the data elsewhere and emit where it is",
+			m.Service, m.Reaction, out.Type, size, MaxStoredBytes))
+	}
+	return nil
 }
 
 // message encodes one event; of the envelope, what follows from the event is filled in.

@@ -3,6 +3,7 @@ package choreo_test
 import (
 	"errors"
 	"reflect"
+	"strings"
 	"testing"
 	"time"
 
@@ -89,6 +90,92 @@ func TestARequestGivesItsIDToItsFirstEvent(t *testing.T) {
 	}
 	if second.ID == "root" || second.Flow != "root" || second.Hop != 0 {
 		t.Errorf("the second event is %+v", second)
+	}
+}
+
+func TestEventsForLaterAreOfTheTimeWhenTheyAreDue(t *testing.T) {
+	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	e := emitter()
+	e.Stored = true
+	out, err := e.Emit(&parent, choreo.Emit(paid{"now"}).After(time.Hour, paid{"later"}), now)
+	if err != nil || len(out) != 2 {
+		t.Fatalf("got %d messages, %v", len(out), err)
+	}
+	for i, want := range []time.Time{{}, now.Add(time.Hour)} {
+		if !out[i].Due.Equal(want) {
+			t.Errorf("%s is due %v, want %v", out[i].Key, out[i].Due, want)
+		}
+	}
+	later, err := event.ParseHeaders(out[1].Headers)
+	if err != nil || !later.Time.Equal(now.Add(time.Hour)) {
+		t.Errorf("its time is %v, %v", later.Time, err)
+	}
+	e.Stored = false
+	if _, err := e.Emit(&parent, choreo.Events(nil).After(time.Hour, paid{"later"}), now); !choreo.IsPermanent(err) || !strings.Contains(err.Error(), "declare a Store") {
+		t.Errorf("without a database: got %v", err)
+	}
+}
+
+func TestNothingGetsStoredThatNoBrokerNeedTake(t *testing.T) {
+	e := emitter()
+	big := choreo.Emit(paid{strings.Repeat("x", choreo.MaxStoredBytes)})
+	if _, err := e.Emit(&parent, big, time.Now()); err != nil {
+		t.Errorf("without a database the broker says so: got %v", err)
+	}
+	e.Stored = true
+	if _, err := e.Emit(&parent, big, time.Now()); !choreo.IsPermanent(err) || !strings.Contains(err.Error(), "split it") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestAnEventSaysWhoIsToAnswerIt(t *testing.T) {
+	e := emitter()
+	for name, expects := range map[string][]string{"nobody gathers": nil, "nobody answers": {}, "two answer": {"a", "b"}} {
+		e.Expects = func(*event.Type) []string { return expects }
+		out, err := e.Emit(&parent, choreo.Emit(paid{"a"}), time.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := event.ParseHeaders(out[0].Headers); err != nil || !reflect.DeepEqual(got.Expects, expects) {
+			t.Errorf("%s: got %#v, %v", name, got.Expects, err)
+		}
+	}
+}
+
+func TestARequestIsNewEachTimeAndItsReplyGoesWhereItSays(t *testing.T) {
+	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	e := &choreo.Emitter{Service: "till", Reaction: "Bought", Declared: []*event.Type{typesWanted[0]}}
+	asking := event.Meta{ID: "bought", Flow: "flow", Hop: 1}
+	one, err := e.Request(asking, wanted{"a"}, "troupe.replies.till", now, now.Add(time.Second))
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, err := e.Request(asking, wanted{"a"}, "troupe.replies.till", now, now.Add(time.Second))
+	if err != nil || one.ID == other.ID {
+		t.Errorf("asked twice by one id: %s, %v", one.ID, err)
+	}
+	request, err := event.ParseHeaders(one.Headers)
+	want := event.Envelope{
+		ID: one.ID, Type: "shop.Wanted", Source: "/services/till", Time: now, Subject: "a", DataSchema: "shop.Wanted/v1", Flow: "flow",
+		Cause: "bought", Reaction: "Bought", Hop: 2, Expiry: now.Add(time.Second), ReplyTo: "troupe.replies.till",
+	}
+	if err != nil || !reflect.DeepEqual(request, want) {
+		t.Errorf("got  %+v, %v\nwant %+v", request, err, want)
+	}
+	answers := &choreo.Emitter{Service: "office", Reaction: "Wanted", Declared: []*event.Type{typesFound[0]}}
+	for _, to := range []string{"troupe.replies.till", ""} {
+		request.ReplyTo = to
+		out, err := answers.Reply(&request, choreo.Emit(found{"a", "here"}), now)
+		if err != nil || len(out) != 1 || out[0].Topic != to || out[0].Domain != "shop" {
+			t.Fatalf("got %+v, %v", out, err)
+		}
+		reply, err := event.ParseHeaders(out[0].Headers)
+		if err != nil || reply.Cause != request.ID || reply.Flow != "flow" || reply.Hop != 3 {
+			t.Errorf("got %+v, %v", reply, err)
+		}
+	}
+	if _, err := e.Request(asking, paid{"a"}, "", now, now); !choreo.IsPermanent(err) {
+		t.Errorf("an undeclared request: got %v", err)
 	}
 }
 

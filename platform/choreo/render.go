@@ -21,7 +21,7 @@ func (v View) Text(w io.Writer) error {
 			fmt.Fprintf(tab, "  %s %s\t-> %s\n", r.Method, r.Path, emitted(r.Emits))
 		}
 		for _, r := range s.Reactions {
-			fmt.Fprintf(tab, "  %s\t-> %s%s\n", r.Hears, emitted(r.Emits), where(r.Where))
+			fmt.Fprintf(tab, "  %s\t-> %s%s\n", r.heard(), emitted(r.Emits), where(r.Where))
 		}
 		if err := tab.Flush(); err != nil {
 			return err
@@ -34,6 +34,14 @@ func (v View) Text(w io.Writer) error {
 		fmt.Fprintf(tab, "%s\t%d\t%s\t%s\t%s\n", t.Name, t.Partitions, t.Retention, t.Owner, strings.Join(t.Events, ", "))
 	}
 	return tab.Flush()
+}
+
+// heard is what a reaction hears, for a person to read.
+func (r *ReactionView) heard() string {
+	if r.Gathers != "" {
+		return r.Hears + " and every " + r.Gathers
+	}
+	return r.Hears
 }
 
 func emitted(types []string) string {
@@ -72,6 +80,9 @@ func (v View) edges() []edge {
 		}
 		for _, r := range s.Reactions {
 			add(edge{from: name(r.Hears), to: s.Name, label: r.Where.String()})
+			if r.Gathers != "" {
+				add(edge{from: name(r.Gathers), to: s.Name})
+			}
 			for _, e := range r.Emits {
 				add(edge{from: s.Name, to: name(e), emits: true})
 			}

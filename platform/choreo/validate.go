@@ -3,7 +3,11 @@ package choreo
 import (
 	"errors"
 	"fmt"
+	"iter"
 	"regexp"
+	"slices"
+
+	"github.com/troupedev/troupe/platform/event"
 )
 
 var serviceName = regexp.MustCompile(`^[a-z][a-z0-9-]*$`)
@@ -26,6 +30,7 @@ func (t Topology) Validate() error {
 	var f faults
 	names, routes := map[string]bool{}, map[string]string{}
 	answering := f.answers(t)
+	f.gathering(t)
 	for i := range t {
 		s := &t[i]
 		if names[s.Name] {
@@ -164,6 +169,44 @@ func (f *faults) answers(t Topology) map[string]string {
 		}
 	}
 	return by
+}
+
+// gathering finds what keeps a gathering from ever being complete: a request
+// says once who is to answer it, and all of these are waited for.
+func (f *faults) gathering(t Topology) {
+	gathered := map[string]string{} // answers by request, full names
+	for r, at := range t.reactions() {
+		if !r.Gathers() {
+			continue
+		}
+		request, answer := r.inputs[0].typ.FullName(), r.inputs[1].typ.FullName()
+		if other, ok := gathered[request]; ok && other != answer {
+			f.add("%s: it gathers %s for %s, for which %s is gathered already; a request has one kind of answers", at, answer, request, other)
+		}
+		gathered[request] = answer
+	}
+	for r, at := range t.reactions() {
+		if len(r.inputs) != 1 || len(r.options.filter) == 0 {
+			continue
+		}
+		request := r.inputs[0].typ.FullName()
+		if answer, ok := gathered[request]; ok && slices.ContainsFunc(r.Emits(), func(e *event.Type) bool { return e.FullName() == answer }) {
+			f.add("%s: its answer to every %s is waited for, so it cannot have a filter; decide in the handler what there is to do", at, request)
+		}
+	}
+}
+
+// reactions are those of all services, with where each is.
+func (t Topology) reactions() iter.Seq2[*Reaction, string] {
+	return func(yield func(*Reaction, string) bool) {
+		for i := range t {
+			for j := range t[i].Reactions {
+				if r := &t[i].Reactions[j]; !yield(r, t[i].at(r)) {
+					return
+				}
+			}
+		}
+	}
 }
 
 // unanswered finds requests that nobody answers.

@@ -13,6 +13,27 @@ func listener(reactions ...choreo.Reaction) choreo.Service {
 	return choreo.Service{Name: "listener", Doc: "Listens.", Reactions: reactions}
 }
 
+// stored listens with a database.
+func stored(reactions ...choreo.Reaction) choreo.Service {
+	s := listener(reactions...)
+	s.Store = tables{}
+	return s
+}
+
+// closer emits Closed, so that others may answer it.
+func closer() choreo.Service {
+	return choreo.Service{Name: "closer", Doc: "Closes.", Routes: []choreo.Route{
+		route{"POST", "/closures", []choreo.Option{choreo.Emits(closed{})}},
+	}}
+}
+
+// asks sends requests.
+func asks() choreo.Service {
+	return choreo.Service{Name: "asks", Doc: "Asks.", Reactions: []choreo.Reaction{
+		choreo.On(onArrived, choreo.Emits(wanted{})),
+	}}
+}
+
 func TestValidateAcceptsWhatHoldsTogether(t *testing.T) {
 	topology := choreo.Topology{
 		till(),
@@ -25,6 +46,14 @@ func TestValidateAcceptsWhatHoldsTogether(t *testing.T) {
 			choreo.OnTopic("shop", onAny),
 			choreo.On(onArrived), choreo.OnTopic("port", onAny), // its events come from outside
 		),
+	}
+	if err := topology.Validate(); err != nil {
+		t.Error(err)
+	}
+	topology = choreo.Topology{
+		till(), asks(), listener(choreo.Answer(onWanted)), closer(),
+		{Name: "finder", Doc: "Finds.", Reactions: []choreo.Reaction{choreo.On(onClosed, choreo.Emits(found{}))}},
+		{Name: "gatherer", Doc: "Gathers.", Store: tables{}, Reactions: []choreo.Reaction{choreo.Gather(onAllFound, choreo.Emits(paid{}))}},
 	}
 	if err := topology.Validate(); err != nil {
 		t.Error(err)
@@ -104,6 +133,29 @@ func TestValidateNamesTheFault(t *testing.T) {
 			choreo.Topology{till(), listener(choreo.On(onBought, choreo.Where("id", choreo.Exists())))}, "never null"},
 		"an alternative that is none": {
 			choreo.Topology{till(), listener(choreo.On(onBought, choreo.Either(choreo.Named("x"))))}, "an alternative of Either is not a Where"},
+		"a gathering without a database": {
+			choreo.Topology{closer(), listener(choreo.Gather(onAllFound))}, "it gathers, which needs a database; declare a Store"},
+		"a gathering with a filter": {
+			choreo.Topology{closer(), stored(choreo.Gather(onAllFound, choreo.Where("id", choreo.Is("x"))))}, "it gathers what others answer to every shop.Closed/v1, so it cannot have a filter"},
+		"a gathering of what nobody answers": {
+			choreo.Topology{closer(), stored(choreo.Gather(onAllPaid))}, "nobody emits shop.Paid"},
+		"a gathering without a handler": {
+			choreo.Topology{closer(), stored(choreo.Gather[closed, found](nil))}, "its handler is nil"},
+		"two kinds of answers to gather": {
+			choreo.Topology{closer(), stored(choreo.Gather(onAllFound), choreo.Gather(onAllPaid, choreo.Named("paid"), choreo.Emits(paid{})))},
+			"it gathers shop.Paid for shop.Closed, for which shop.Found is gathered already"},
+		"an answer to gather that a filter may keep back": {
+			choreo.Topology{closer(), stored(choreo.Gather(onAllFound), choreo.On(onClosed, choreo.Named("some"), choreo.Where("id", choreo.Is("x")), choreo.Emits(found{})))},
+			"reaction some: its answer to every shop.Closed is waited for, so it cannot have a filter"},
+		"a question that nobody answers": {
+			choreo.Topology{till(), listener(choreo.On(onBought, choreo.Emits(wanted{})))}, "it asks shop.Wanted, which nobody answers; declare a choreo.Answer"},
+		"two answers to a question": {
+			choreo.Topology{asks(), listener(choreo.Answer(onWanted)), {Name: "other", Doc: "d", Reactions: []choreo.Reaction{choreo.Answer(onWanted)}}},
+			"other: reaction Wanted: shop.Wanted is answered by listener already"},
+		"an answer to what nobody asks": {
+			choreo.Topology{listener(choreo.Answer(onWanted))}, "nobody emits shop.Wanted"},
+		"an answer without a handler": {
+			choreo.Topology{asks(), listener(choreo.Answer[wanted, found](nil))}, "its handler is nil"},
 		"an alternative on a field that is not there": {
 			choreo.Topology{till(), listener(choreo.On(onBought, choreo.Either(choreo.Where("chanel", choreo.Is("web")))))}, "filter on chanel"},
 	} {
