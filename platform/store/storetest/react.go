@@ -1,0 +1,34 @@
+package storetest
+
+import (
+	"context"
+	"testing"
+
+	"github.com/troupedev/troupe/platform/choreo"
+	"github.com/troupedev/troupe/platform/event"
+	"github.com/troupedev/troupe/platform/store"
+)
+
+// React handles the event with the meta data given in a transaction of its own,
+// as a service's reaction does, and returns what it emitted: nothing where it was
+// handled before. What a database asks to be tried again is; any other error
+// fails the test. For tests that let reactions happen at once.
+func React(t testing.TB, db *DB, reaction string, m event.Meta, h func(context.Context) (choreo.Events, error)) (events choreo.Events) {
+	t.Helper()
+	for {
+		duplicate, err := db.Handle(t.Context(), store.Entry{Reaction: reaction, ID: m.ID}, func(ctx context.Context) (_ []choreo.Message, err error) {
+			events, err = h(event.With(ctx, m))
+			return nil, err
+		})
+		switch {
+		case store.IsOutage(err) && t.Context().Err() == nil:
+			continue
+		case err != nil:
+			t.Errorf("reaction %s to event %s: %v", reaction, m.ID, err)
+			return nil
+		case duplicate:
+			return nil
+		}
+		return events
+	}
+}
