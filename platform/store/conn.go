@@ -14,7 +14,16 @@ import (
 // and what counts as an outage.
 type connector struct {
 	driver.Connector
-	lost func(driverConn) bool // whether a connection is beyond use
+	below below
+}
+
+// below is how the connections of the two drivers differ.
+type below interface {
+	// lost reports whether a connection is beyond use.
+	lost(driverConn) bool
+	// begin begins a transaction, for a unit with its entry in the inbox: else it
+	// is an errDuplicate.
+	begin(context.Context, driverConn, driver.TxOptions, *unit) (driver.Tx, error)
 }
 
 func (c connector) Connect(ctx context.Context) (driver.Conn, error) {
@@ -22,7 +31,7 @@ func (c connector) Connect(ctx context.Context) (driver.Conn, error) {
 	if err != nil {
 		return nil, unreachable(err)
 	}
-	return &conn{driverConn: opened.(driverConn), lost: c.lost}, nil
+	return &conn{driverConn: opened.(driverConn), below: c.below}, nil
 }
 
 // Close closes what is below, where it wants that.
@@ -46,15 +55,15 @@ type driverConn interface {
 
 type conn struct {
 	driverConn
-	lost func(driverConn) bool
-	tx   *transaction // that is running
+	below below
+	tx    *transaction // that is running
 }
 
 // Unwrap is the driver's own connection.
 func (c *conn) Unwrap() driver.Conn { return c.driverConn }
 
 // IsValid implements [driver.Validator].
-func (c *conn) IsValid() bool { return !c.lost(c.driverConn) }
+func (c *conn) IsValid() bool { return !c.below.lost(c.driverConn) }
 
 // CheckNamedValue implements [driver.NamedValueChecker].
 func (c *conn) CheckNamedValue(v *driver.NamedValue) error {
@@ -84,7 +93,7 @@ func (c *conn) failed(ctx context.Context, err error) error {
 	if err == nil || errors.Is(err, driver.ErrBadConn) {
 		return err
 	}
-	if ctx.Err() == nil && c.lost(c.driverConn) {
+	if ctx.Err() == nil && c.below.lost(c.driverConn) {
 		err = &outage{err}
 	}
 	if c.tx != nil && c.tx.failed == nil {
@@ -97,12 +106,12 @@ func (c *conn) failed(ctx context.Context, err error) error {
 type beginKey struct{}
 
 func (c *conn) BeginTx(ctx context.Context, o driver.TxOptions) (driver.Tx, error) {
-	begun, err := c.driverConn.BeginTx(ctx, o)
+	u, _ := ctx.Value(beginKey{}).(*unit)
+	begun, err := c.below.begin(ctx, c.driverConn, o, u)
 	if err != nil {
 		return nil, c.failed(ctx, err)
 	}
-	c.tx = &transaction{Tx: begun, conn: c, ctx: ctx}
-	c.tx.unit, _ = ctx.Value(beginKey{}).(*unit)
+	c.tx = &transaction{Tx: begun, conn: c, ctx: ctx, unit: u}
 	return c.tx, nil
 }
 

@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 )
 
@@ -21,16 +20,10 @@ func (db *DB) handled(ctx context.Context, e Entry) (known bool, err error) {
 	return known, err
 }
 
-// enter puts e into the inbox. It waits for another transaction that is doing
-// the same, and is an errDuplicate once that has been committed.
-func (db *DB) enter(ctx context.Context, tx *sql.Tx, e Entry) error {
-	result, err := tx.ExecContext(ctx, `INSERT INTO troupe_inbox (reaction, id, at) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING`,
-		e.Reaction, e.ID, db.config.Now().UnixMilli())
-	if err != nil {
-		return err
-	}
-	if n, err := result.RowsAffected(); err != nil || n == 1 {
-		return err
-	}
-	return errDuplicate
+// entering is the statement that puts the entry into the inbox. It waits for
+// another transaction that is doing the same, and inserts nothing once that has
+// been committed: errDuplicate.
+func (u *unit) entering() (query string, args []any) {
+	return `INSERT INTO troupe_inbox (reaction, id, at) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING`,
+		[]any{u.entry.Reaction, u.entry.ID, u.db.config.Now().UnixMilli()}
 }

@@ -1,8 +1,10 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
 	"io"
@@ -56,14 +58,78 @@ func milliseconds(d time.Duration) string { return fmt.Sprint(d.Milliseconds()) 
 
 // pool is a pool of connections of the service.
 func (p *postgres) pool(connections int) *sql.DB {
-	pool := sql.OpenDB(connector{stdlib.GetConnector(*p.config), func(c driverConn) bool {
-		return c.(*stdlib.Conn).Conn().IsClosed()
-	}})
+	pool := sql.OpenDB(connector{stdlib.GetConnector(*p.config), onServer{}})
 	pool.SetMaxOpenConns(connections)
 	pool.SetMaxIdleConns(connections)
 	pool.SetConnMaxIdleTime(5 * time.Minute)
 	return pool
 }
+
+// onServer is how connections to Postgres differ.
+type onServer struct{}
+
+func (onServer) lost(c driverConn) bool { return c.(*stdlib.Conn).Conn().IsClosed() }
+
+// begin sends BEGIN and what puts the entry into the inbox in one go, which
+// makes up for the look before the handler.
+func (d onServer) begin(ctx context.Context, c driverConn, o driver.TxOptions, u *unit) (driver.Tx, error) {
+	if u == nil {
+		return c.BeginTx(ctx, o)
+	}
+	pg := c.(*stdlib.Conn).Conn()
+	if pg.IsClosed() {
+		return nil, driver.ErrBadConn
+	}
+	entering, args := u.entering()
+	batch := &pgx.Batch{}
+	batch.Queue("BEGIN")
+	batch.Queue(entering, args...)
+	results := pg.SendBatch(ctx, batch)
+	_, err := results.Exec()
+	var entered pgconn.CommandTag
+	if err == nil {
+		entered, err = results.Exec()
+	}
+	err = cmp.Or(err, results.Close())
+	tx := &serverTx{ctx, pg}
+	switch {
+	case err == nil && entered.RowsAffected() == 1:
+		return tx, nil
+	case err == nil:
+		err = errDuplicate
+	case pgconn.SafeToRetry(err):
+		return nil, driver.ErrBadConn // database/sql takes another connection
+	}
+	if undone := tx.Rollback(); undone != nil && !d.lost(c) {
+		err = errors.Join(err, undone, pg.Close(ctx))
+	}
+	return nil, err
+}
+
+// serverTx is a transaction that onServer began.
+type serverTx struct {
+	ctx  context.Context
+	conn *pgx.Conn
+}
+
+func (t *serverTx) Commit() error {
+	done, err := t.conn.Exec(t.ctx, "COMMIT")
+	if err == nil && done.String() == "ROLLBACK" {
+		return pgx.ErrTxCommitRollback
+	}
+	return err
+}
+
+// Rollback works after its context has ended too: the connection lives on.
+func (t *serverTx) Rollback() error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.ctx), rollbackTimeout)
+	defer cancel()
+	_, err := t.conn.Exec(ctx, "ROLLBACK")
+	return err
+}
+
+// rollbackTimeout is how long a rollback may take before its connection is closed.
+const rollbackTimeout = 5 * time.Second
 
 // unreachable marks errors of connecting that may pass: the server did not say
 // no, or said not yet.

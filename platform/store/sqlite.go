@@ -1,8 +1,10 @@
 package store
 
 import (
+	"context"
 	"database/sql"
 	"database/sql/driver"
+	"errors"
 	"fmt"
 	"net/url"
 	"os"
@@ -51,10 +53,64 @@ func sqlitePool(name string, connections int) (*sql.DB, error) {
 	if err != nil {
 		return nil, fmt.Errorf("store: %w", err)
 	}
-	pool := sql.OpenDB(connector{below, func(c driverConn) bool { return !c.(driver.Validator).IsValid() }})
+	pool := sql.OpenDB(connector{below, inFile{}})
 	pool.SetMaxOpenConns(connections)
 	pool.SetMaxIdleConns(connections)
 	return pool, nil
+}
+
+// inFile is how connections to SQLite differ.
+type inFile struct{}
+
+func (inFile) lost(c driverConn) bool { return !c.(driver.Validator).IsValid() }
+
+func (inFile) begin(ctx context.Context, c driverConn, o driver.TxOptions, u *unit) (driver.Tx, error) {
+	tx, err := c.BeginTx(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	if o.ReadOnly {
+		if err := queryOnly(c, 1); err != nil {
+			return nil, errors.Join(err, tx.Rollback())
+		}
+		return readTx{tx, c}, nil
+	}
+	if u != nil {
+		if err := enter(ctx, c, u); err != nil {
+			return nil, errors.Join(err, tx.Rollback())
+		}
+	}
+	return tx, nil
+}
+
+func enter(ctx context.Context, c driverConn, u *unit) error {
+	entering, values := u.entering()
+	args := make([]driver.NamedValue, len(values))
+	for i, value := range values {
+		args[i] = driver.NamedValue{Ordinal: i + 1, Value: value}
+	}
+	entered, err := c.ExecContext(ctx, entering, args)
+	if err != nil {
+		return err
+	}
+	if n, err := entered.RowsAffected(); err != nil || n == 1 {
+		return err
+	}
+	return errDuplicate
+}
+
+// readTx is a transaction that changes nothing: the driver lets it.
+type readTx struct {
+	driver.Tx
+	conn driverConn
+}
+
+func (t readTx) Commit() error   { return errors.Join(t.Tx.Commit(), queryOnly(t.conn, 0)) }
+func (t readTx) Rollback() error { return errors.Join(t.Tx.Rollback(), queryOnly(t.conn, 0)) }
+
+func queryOnly(c driverConn, on int) error {
+	_, err := c.ExecContext(context.Background(), fmt.Sprintf("PRAGMA query_only = %d", on), nil)
+	return err
 }
 
 // lockFolder runs do while no other process does so in the same folder.

@@ -136,14 +136,7 @@ func (u *unit) begin() (*sql.Tx, error) {
 	if u.readOnly {
 		return beginTx(u.db.read, u.ctx, &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true})
 	}
-	tx, err := beginTx(u.db.write, context.WithValue(u.ctx, beginKey{}, u), nil)
-	if err != nil {
-		return nil, err
-	}
-	if err := u.db.enter(u.ctx, tx, u.entry); err != nil {
-		return nil, errors.Join(err, tx.Rollback())
-	}
-	return tx, nil
+	return beginTx(u.db.write, context.WithValue(u.ctx, beginKey{}, u), nil)
 }
 
 // beginTx begins a transaction. Having waited for a connection in vain is an
