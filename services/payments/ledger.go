@@ -51,8 +51,11 @@ func (s *service) charge(ctx context.Context, card string, d due) (authorization
 		insert into payments (reference, purpose, status, payer, amount, charge_number, charged_by, charged_at, refunded_by, refunded_at)
 		values ($1, $2, 'charging', $3, $4, '', $5, 0, '', 0) on conflict (reference) do nothing`,
 		d.reference, d.purpose, payer(d.email), d.amount, heard.ID))
-	if err != nil || first == 0 {
+	if err != nil {
 		return "", settled, err
+	}
+	if first == 0 {
+		return "", settled, s.void(ctx, d.reference)
 	}
 	authorization, err = s.cards.Charge(ctx, heard.ID, card, d.amount)
 	at := heard.Time.UnixMilli()
@@ -69,6 +72,18 @@ func (s *service) charge(ctx context.Context, card string, d due) (authorization
 	return authorization, stands, err
 }
 
+// void undoes at the provider what an earlier attempt at the event in hand may
+// have charged before it crashed, while another event settled the reference.
+func (s *service) void(ctx context.Context, reference string) error {
+	id := event.From(ctx).ID
+	var by string
+	err := store.Tx(ctx).QueryRowContext(ctx, `select charged_by from payments where reference = $1`, reference).Scan(&by)
+	if err != nil || by == id {
+		return err
+	}
+	return s.cards.Void(ctx, id)
+}
+
 // prevent notes that a reference is not to be charged, where it has not come to that yet.
 func prevent(ctx context.Context, reference string, purpose payments.Purpose) error {
 	_, err := store.Tx(ctx).ExecContext(ctx, `
@@ -79,21 +94,23 @@ func prevent(ctx context.Context, reference string, purpose payments.Purpose) er
 
 // refund gives back what was charged for a reference, and reports whether it
 // did: of several who ask, the first has it done. As in [service.charge], the
-// row is locked while the provider is asked.
+// row is locked while the provider is asked. It is asked with the id of the
+// charge, not of the event in hand: whoever asks, also after a crash of another
+// who did, it is one refund.
 func (s *service) refund(ctx context.Context, reference string) (paid due, done bool, err error) {
 	heard := event.From(ctx)
-	var authorization string
+	var authorization, id string
 	err = store.Tx(ctx).QueryRowContext(ctx, `
 		update payments set status = 'refunded', refunded_by = $2, refunded_at = $3
-		where reference = $1 and status = 'charged' returning purpose, amount, charge_number`,
-		reference, heard.ID, heard.Time.UnixMilli()).Scan(&paid.purpose, &paid.amount, &authorization)
+		where reference = $1 and status = 'charged' returning purpose, amount, charge_number, charged_by`,
+		reference, heard.ID, heard.Time.UnixMilli()).Scan(&paid.purpose, &paid.amount, &authorization, &id)
 	if errors.Is(err, sql.ErrNoRows) {
 		return due{}, false, known(ctx, reference)
 	}
 	if err != nil {
 		return due{}, false, err
 	}
-	return paid, true, s.cards.Refund(ctx, heard.ID, authorization, paid.amount)
+	return paid, true, s.cards.Refund(ctx, id, authorization, paid.amount)
 }
 
 // known is an error where nobody has ever asked to charge for the reference.

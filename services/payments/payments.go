@@ -21,13 +21,17 @@ import (
 	"github.com/troupedev/troupe/platform/web"
 )
 
-// Cards is a provider that charges cards. Both methods are given the id of the
-// event that asks for it, so that asking again has no second effect.
+// Cards is a provider that charges cards. A charge goes by the id of the event
+// that asked for it, so that asking again for the same has no second effect.
 type Cards interface {
 	// Charge returns the provider's number of the charge, or an error that
 	// wraps [ErrDeclined] where no further try will help.
 	Charge(ctx context.Context, id, card string, cents int64) (authorization string, err error)
+	// Refund gives back the charge with the id, once.
 	Refund(ctx context.Context, id, authorization string, cents int64) error
+	// Void undoes the charge with the id, where there is one, and has it
+	// refused where it comes later.
+	Void(ctx context.Context, id string) error
 }
 
 // ErrDeclined is wrapped by the error of a charge that the card's bank refused.

@@ -34,3 +34,6 @@ func (TestCards) Charge(ctx context.Context, id, card string, _ int64) (string, 
 
 // Refund implements [Cards]; it always succeeds.
 func (TestCards) Refund(context.Context, string, string, int64) error { return nil }
+
+// Void implements [Cards]; it always succeeds.
+func (TestCards) Void(context.Context, string) error { return nil }
