@@ -6,11 +6,11 @@ import (
 	"strings"
 )
 
-// Demo returns orders and bookings as customers send them to the API, one after
-// the other, as path and JSON body; the same seed gives the same ones. The first
-// is a plain order. Of the others most succeed; some are declined, out of stock,
-// for a full flight, or paid with a card whose provider fails for a while, and
-// some mail is refused before it is taken.
+// Demo returns orders, bookings and registrations as customers send them to the
+// API, one after the other, as path and JSON body; the same seed gives the same
+// ones. The first is a plain order. Of the others most succeed; some are
+// declined, out of stock, for a full flight, or paid with a card whose provider
+// fails for a while, and some mail is refused before it is taken.
 func Demo(seed uint64) func() (path string, body []byte) {
 	d := demo{rand.New(rand.NewPCG(seed, 0))}
 	next := d.first
@@ -33,6 +33,8 @@ func (d demo) any() (string, []byte) {
 	switch chance := d.random.IntN(100); {
 	case chance < 25:
 		return d.booking()
+	case chance < 35:
+		return d.registration()
 	}
 	return d.order()
 }
@@ -62,6 +64,12 @@ func (d demo) booking() (string, []byte) {
 	c := d.customer()
 	return "/bookings", fmt.Appendf(nil, `{"flight":%q,"passenger":%q,"email":%q,"card":%q,"seatPreference":%q}`,
 		flight, c.name, c.email, c.card, d.pick("any", "window", "aisle"))
+}
+
+// registration is of somebody new: an address is of one user only.
+func (d demo) registration() (string, []byte) {
+	c := d.customer()
+	return "/users", fmt.Appendf(nil, `{"name":%q,"email":"%d.%s"}`, c.name, d.random.IntN(1_000_000_000), c.email)
 }
 
 type customer struct{ name, email, card string }

@@ -37,7 +37,7 @@ func TestDemoHasEveryKindOfRequest(t *testing.T) {
 	}
 	for _, kind := range []string{
 		"/orders", "storefront", "wholesale", "mug", "lamp", "desk", "unicorn",
-		"/bookings", "TR000", "any", "window", "aisle",
+		"/users", "/bookings", "TR000", "any", "window", "aisle",
 		"4242424242424242", "4000000000000002", "4000000000000119", "example.com", "bounce.example",
 	} {
 		if !seen[kind] {

@@ -1,17 +1,15 @@
 package services_test
 
 import (
-	"context"
 	"testing"
 
+	"github.com/troupedev/troupe/events/coupons"
 	"github.com/troupedev/troupe/events/inventory"
 	"github.com/troupedev/troupe/events/orders"
 	"github.com/troupedev/troupe/events/payments"
 	"github.com/troupedev/troupe/events/shipping"
-	"github.com/troupedev/troupe/platform/choreo"
 	"github.com/troupedev/troupe/platform/choreotest"
 	"github.com/troupedev/troupe/services"
-	notificationsservice "github.com/troupedev/troupe/services/notifications"
 	paymentsservice "github.com/troupedev/troupe/services/payments"
 )
 
@@ -19,25 +17,6 @@ func TestTheTopologyHoldsTogether(t *testing.T) {
 	if err := services.All().Validate(); err != nil {
 		t.Error(err)
 	}
-}
-
-// mails are those that were sent, by their id.
-type mails map[string]bool
-
-func (m mails) Send(_ context.Context, mail notificationsservice.Mail) error {
-	m[mail.ID] = true
-	return nil
-}
-
-// all is the topology of every service, with mails for a mail server.
-func all(m mails) choreo.Topology {
-	topology := services.All()
-	for i := range topology {
-		if topology[i].Name == "notifications" {
-			topology[i] = notificationsservice.Service(m)
-		}
-	}
-	return topology
 }
 
 // TestFlows plays whole flows over all services: what is in the order decides
@@ -54,12 +33,11 @@ func TestFlows(t *testing.T) {
 		"storefront, short":                 {"storefront", good, "unicorn", flow{placed: 1, paid: 1, short: 1, refunded: 1, cancelled: 1, told: 1}, ""},
 		"storefront, provider fails twice":  {"storefront", paymentsservice.CardFailsTwice, "mug", flow{placed: 1, paid: 1, reserved: 1, shipped: 1, fulfilled: 1, told: 2}, ""},
 		"storefront, provider always fails": {"storefront", paymentsservice.CardAlwaysFails, "mug", flow{placed: 1}, "attempts"},
-		"wholesale":                         {"wholesale", good, "desk", flow{created: 1, checked: 1, paid: 1, shipped: 1, fulfilled: 1, told: 1}, ""},
+		"wholesale":                         {"wholesale", good, "desk", flow{created: 1, checked: 1, paid: 1, shipped: 1, fulfilled: 1, granted: 1, told: 2}, ""},
 		"wholesale, declined":               {"wholesale", paymentsservice.CardDeclined, "desk", flow{created: 1, checked: 1, unpaid: 1, released: 1, cancelled: 1, told: 1}, ""},
 		"wholesale, short":                  {"wholesale", good, "unicorn", flow{created: 1, short: 1, cancelled: 1, told: 1}, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			sent := mails{}
 			choreotest.Play(t, func(s *choreotest.Stage) {
 				status, answer := s.Request("POST", "/orders", `{"channel":"`+c.channel+`","customer":"Ada","email":"ada@example.com","card":"`+
 					c.card+`","items":[{"sku":"`+c.sku+`","quantity":1}]}`)
@@ -69,10 +47,10 @@ func TestFlows(t *testing.T) {
 				if c.dead != "" {
 					s.Dead("payments", c.dead)
 				}
-				if got := count(s, sent); got != c.leadsTo {
+				if got := count(s); got != c.leadsTo {
 					t.Errorf("it led to\n%+v, want\n%+v", got, c.leadsTo)
 				}
-			}, all(sent)...)
+			}, services.All()...)
 		})
 	}
 }
@@ -82,10 +60,10 @@ type flow struct {
 	placed, created, cancelled, fulfilled int
 	paid, unpaid, refunded                int
 	reserved, checked, short, released    int
-	shipped, told                         int
+	shipped, granted, told                int
 }
 
-func count(s *choreotest.Stage, sent mails) flow {
+func count(s *choreotest.Stage) flow {
 	return flow{
 		placed:    len(choreotest.All[orders.OrderPlaced](s)),
 		created:   len(choreotest.All[orders.OrderCreated](s)),
@@ -99,6 +77,7 @@ func count(s *choreotest.Stage, sent mails) flow {
 		short:     len(choreotest.All[inventory.InventoryShort](s)),
 		released:  len(choreotest.All[inventory.InventoryReleased](s)),
 		shipped:   len(choreotest.All[shipping.ShippingArranged](s)),
-		told:      len(sent),
+		granted:   len(choreotest.All[coupons.CouponGranted](s)),
+		told:      len(s.Mails()),
 	}
 }

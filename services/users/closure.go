@@ -113,19 +113,12 @@ func noClosure(ctx context.Context, user string) error {
 
 // erasuresOf returns how many records services have erased, by service.
 func erasuresOf(ctx context.Context, user string) (map[string]*int32, error) {
-	rows, err := store.Tx(ctx).QueryContext(ctx, `select service, records from erasures where user_id = $1`, user)
-	if err != nil {
-		return nil, err
+	all, err := store.Collect(ctx, func(row *sql.Rows) (e Erased, err error) {
+		return e, row.Scan(&e.Service, &e.Records)
+	}, `select service, records from erasures where user_id = $1`, user)
+	out := make(map[string]*int32, len(all))
+	for _, e := range all {
+		out[e.Service] = e.Records
 	}
-	defer rows.Close()
-	out := map[string]*int32{}
-	for rows.Next() {
-		var service string
-		var records int32
-		if err := rows.Scan(&service, &records); err != nil {
-			return nil, err
-		}
-		out[service] = &records
-	}
-	return out, rows.Err()
+	return out, err
 }
