@@ -60,7 +60,7 @@ func mayImport(folder string, isTest bool, path string) string {
 	case within(folder, "services") && !within(path, "services") && !within(path, "events"):
 		allowed := []string{"platform/event", "platform/choreo", "platform/store", "platform/web"}
 		if isTest {
-			allowed = append(allowed, "platform/choreotest")
+			allowed = append(allowed, "platform/choreotest", "platform/store/storetest", "platform/kafka/kafkatest")
 		}
 		if !slices.Contains(allowed, path) {
 			return "services import " + strings.Join(allowed, ", ") + " and events"
