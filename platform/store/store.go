@@ -106,6 +106,7 @@ type DB struct {
 	broken *sql.DB // transactions in which nothing works, see failed
 
 	postgres *postgres // nil: SQLite
+	outbox   outbox
 }
 
 // kind is which database it is; as text, goose's name of it.
@@ -125,6 +126,7 @@ func Open(ctx context.Context, c Config) (*DB, error) {
 		return nil, err
 	}
 	db := &DB{config: c}
+	db.outbox.db = db
 	var err error
 	switch {
 	case strings.HasPrefix(c.URL, "sqlite:"):
@@ -139,7 +141,8 @@ func Open(ctx context.Context, c Config) (*DB, error) {
 	}
 	db.broken = sql.OpenDB(brokenConnector{})
 	if err := db.ready(ctx); err != nil {
-		return nil, errors.Join(err, db.Close())
+		_ = db.Close()
+		return nil, err
 	}
 	return db, nil
 }
@@ -150,16 +153,36 @@ const Memory = "sqlite::memory:"
 // ready waits for the server, and brings the tables up to date.
 func (db *DB) ready(ctx context.Context) error {
 	if err := db.await(ctx); err != nil {
-		return fmt.Errorf("store: %s: %w", db.config.Service, err)
+		return db.openError("opening", err)
 	}
 	if err := db.migrate(ctx); err != nil {
-		return fmt.Errorf("store: migrating %s: %w", db.config.Service, err)
+		return db.openError("migrating", err)
 	}
 	return nil
 }
 
+// openError is one line, as logs want it: drivers give an error for each
+// address of a host.
+func (db *DB) openError(doing string, err error) error {
+	where := db.config.URL
+	if db.postgres != nil {
+		where = db.postgres.where()
+	}
+	text := strings.Join(strings.Fields(err.Error()), " ")
+	return fmt.Errorf("store: %s %s (%s): %w", doing, db.config.Service, where, &reworded{err, text})
+}
+
+type reworded struct {
+	error
+	text string
+}
+
+func (r *reworded) Error() string { return r.text }
+func (r *reworded) Unwrap() error { return r.error }
+
 // Close closes the connections. Handlers and relays must have ended.
 func (db *DB) Close() error {
+	db.outbox.close()
 	err := db.write.Close()
 	if db.read != db.write {
 		err = errors.Join(err, db.read.Close())

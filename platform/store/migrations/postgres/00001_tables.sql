@@ -43,29 +43,51 @@ CREATE TABLE troupe_gathered_answers (
 );
 
 -- What is to be published, with the columns that Debezium's outbox event router
--- expects, in the order of seq.
+-- expects. The rows of a key, which are all in one bucket, in the order of seq.
 CREATE TABLE troupe_outbox (
-    seq           bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    seq           bigint  GENERATED ALWAYS AS IDENTITY,
+    bucket        integer NOT NULL,
+    created       bigint  NOT NULL,
     id            text    NOT NULL,
     aggregatetype text    NOT NULL, -- the domain
     aggregateid   text,             -- the key; null: none
     type          text    NOT NULL,
-    payload       bytea   NOT NULL,
-    headers       text    NOT NULL, -- JSON
-    bucket        integer NOT NULL  -- of the key's hash
+    payload       bytea,
+    headers       json    NOT NULL, -- an object
+    PRIMARY KEY (bucket, seq)
+) WITH (
+    -- Relays sweep the table themselves; this is for when none runs. Its file keeps
+    -- its size while rows go through it: shrinking locks out whoever inserts.
+    autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 20000, autovacuum_vacuum_cost_delay = 0,
+    autovacuum_vacuum_insert_threshold = -1, autovacuum_analyze_scale_factor = 0, autovacuum_analyze_threshold = 1000000000,
+    vacuum_truncate = false
 );
-CREATE INDEX troupe_outbox_bucket ON troupe_outbox (bucket, seq);
 
 -- What is to be published once it is due.
 CREATE TABLE troupe_later (
-    seq           bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    seq           bigint  GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    bucket        integer NOT NULL,
     due           bigint  NOT NULL,
     id            text    NOT NULL,
     aggregatetype text    NOT NULL,
     aggregateid   text,
     type          text    NOT NULL,
-    payload       bytea   NOT NULL,
-    headers       text    NOT NULL,
-    bucket        integer NOT NULL
+    payload       bytea,
+    headers       json    NOT NULL
 );
 CREATE INDEX troupe_later_due ON troupe_later (due, seq);
+
+-- What the broker will never take, with what it said: taken out of the outbox, so
+-- that it stops nothing. Somebody has to look at it.
+CREATE TABLE troupe_refused (
+    seq           bigint  NOT NULL,
+    bucket        integer NOT NULL,
+    created       bigint  NOT NULL,
+    id            text    NOT NULL,
+    aggregatetype text    NOT NULL,
+    aggregateid   text,
+    type          text    NOT NULL,
+    payload       bytea,
+    headers       json    NOT NULL,
+    error         text    NOT NULL
+);

@@ -43,29 +43,44 @@ CREATE TABLE troupe_gathered_answers (
 );
 
 -- What is to be published, with the columns that Debezium's outbox event router
--- expects, in the order of seq.
+-- expects. The rows of a key, which are all in one bucket, in the order of seq.
 CREATE TABLE troupe_outbox (
     seq           integer PRIMARY KEY AUTOINCREMENT,
+    bucket        integer NOT NULL,
+    created       bigint  NOT NULL,
     id            text    NOT NULL,
     aggregatetype text    NOT NULL, -- the domain
     aggregateid   text,             -- the key; null: none
     type          text    NOT NULL,
-    payload       blob   NOT NULL,
-    headers       text    NOT NULL, -- JSON
-    bucket        integer NOT NULL  -- of the key's hash
+    payload       blob,
+    headers       text    NOT NULL -- a JSON object
 );
-CREATE INDEX troupe_outbox_bucket ON troupe_outbox (bucket, seq);
 
 -- What is to be published once it is due.
 CREATE TABLE troupe_later (
     seq           integer PRIMARY KEY AUTOINCREMENT,
+    bucket        integer NOT NULL,
     due           bigint  NOT NULL,
     id            text    NOT NULL,
     aggregatetype text    NOT NULL,
     aggregateid   text,
     type          text    NOT NULL,
-    payload       blob   NOT NULL,
-    headers       text    NOT NULL,
-    bucket        integer NOT NULL
+    payload       blob,
+    headers       text    NOT NULL
 );
 CREATE INDEX troupe_later_due ON troupe_later (due, seq);
+
+-- What the broker will never take, with what it said: taken out of the outbox, so
+-- that it stops nothing. Somebody has to look at it.
+CREATE TABLE troupe_refused (
+    seq           bigint  NOT NULL,
+    bucket        integer NOT NULL,
+    created       bigint  NOT NULL,
+    id            text    NOT NULL,
+    aggregatetype text    NOT NULL,
+    aggregateid   text,
+    type          text    NOT NULL,
+    payload       blob,
+    headers       text    NOT NULL,
+    error         text    NOT NULL
+);
