@@ -106,7 +106,7 @@ func (d *Directory) index() {
 				continue
 			}
 			request, answer := fullName(r.Hears), fullName(r.Gathers)
-			all := append(d.gathered[request], d.having(func(r *choreo.ReactionView) bool { return answers(r, request, answer) })...)
+			all := append(d.having(func(r *choreo.ReactionView) bool { return answers(r, request, answer) }), d.gathered[request]...)
 			slices.Sort(all)
 			d.gathered[request] = slices.Compact(all)
 		}

@@ -12,7 +12,8 @@ import (
 
 // Events as the generator would write them, of two domains made up here:
 // something is Sold in the shop, in two versions, and then Packed and Shipped
-// in the depot. Where a thing is, is Asked and Told.
+// in the depot. Where a thing is, is Asked or
+// Probed, and Told.
 
 var (
 	shop  = &event.Topic{Name: "shop", Owner: "us", Doc: "A shop.", Partitions: 3, Retention: 7 * 24 * time.Hour}
@@ -124,6 +125,23 @@ func (e told) EncodeAvro(w *contract.Writer) { w.String("id", e.ID); w.String("w
 func (e *told) DecodeAvro(r *contract.Reader) error {
 	e.ID = r.String()
 	e.Where = r.String()
+	return r.Err()
+}
+
+var typesProbed = event.Versions(
+	event.Type{Domain: "shop", Name: "Probed", Version: 1, ID: 13, Topic: shop, Reply: "depot.Told", Schema: schema("Probed", "id")},
+)
+
+type probed struct {
+	ID string `avro:"id"`
+}
+
+func (probed) EventType() *event.Type          { return typesProbed[0] }
+func (probed) Reply(told)                      {}
+func (e probed) Key() string                   { return e.ID }
+func (e probed) EncodeAvro(w *contract.Writer) { w.String("id", e.ID) }
+func (e *probed) DecodeAvro(r *contract.Reader) error {
+	e.ID = r.String()
 	return r.Err()
 }
 

@@ -419,6 +419,42 @@ func TestEventThatWaitsLetsGoOfItsBatch(t *testing.T) {
 	}, choreo.Retries(choreo.Retry{First: time.Second, Attempts: 2}))
 }
 
+func TestAnOutageIsWaitedOut(t *testing.T) {
+	var ran calls
+	handler := func(_ context.Context, e sold) (choreo.Events, error) {
+		ran.add("%s", e.ID)
+		return choreo.Emit(packed{e.ID, "now"}), nil
+	}
+	perform(t, Options{}, handler, func(s *stage) {
+		n := newNotebook()
+		n.away = 50 // more than any reaction has attempts
+		s.shared.service.Store = n
+		s.publish("a")
+		s.after(10 * time.Minute)
+		if ran.String() != "a" || s.committed() != 1 || len(s.letters()) > 0 || len(n.messages) != 1 || len(s.produced) > 0 {
+			s.Errorf("ran for %q, committed %d, dead letters %v, kept %d, produced %d", ran.String(), s.committed(), s.letters(), len(n.messages), len(s.produced))
+		}
+		if !strings.Contains(s.output.String(), "database away: the attempt does not count") {
+			s.Error(s.output.String())
+		}
+	})
+}
+
+func TestAnswersHaveNoOrder(t *testing.T) {
+	topology := choreo.Topology{office()}
+	m := newMember(t.Context(), NewAnswers(topology, &topology[0], ServiceOptions{}), group{answers: true}, Options{}.withDefaults())
+	o := &owner{shared: m.shared}
+	batch := kafka.Batch{Records: []kafka.Record{record(t, asked{"1"}), record(t, asked{"1"})}}
+	for i, a := range o.judge(&batch).records {
+		if a.keyed || a.works != 1 {
+			t.Errorf("request %d: keyed %t, %d works", i, a.keyed, a.works)
+		}
+	}
+	if _, ok := m.finisher.(*replies); !ok {
+		t.Errorf("finished by %T", m.finisher)
+	}
+}
+
 func TestMemberSaysThatItsGroupRefusesIt(t *testing.T) {
 	client, err := kafka.New(kafka.Config{Brokers: []string{"127.0.0.1:1"}})
 	if err != nil {

@@ -45,14 +45,21 @@ func newSite(t testing.TB, broker string) *site {
 }
 
 // run runs the services until the function that it returns is called.
-func (s *site) run(topology choreo.Topology) (stop func()) {
+func (s *site) run(topology choreo.Topology, change ...func(*Options)) (stop func()) {
+	s.Helper()
+	return s.runIn(context.Background(), topology, change...)
+}
+
+func (s *site) runIn(ctx context.Context, topology choreo.Topology, change ...func(*Options)) (stop func()) {
 	s.Helper()
 	ready := make(chan struct{})
-	ctx, cancel := context.WithCancel(context.Background())
+	o := Options{Client: s.client, Prefix: s.prefix, Ready: func() { close(ready) }}
+	for _, c := range change {
+		c(&o)
+	}
+	ctx, cancel := context.WithCancel(ctx)
 	ended := make(chan error, 1)
-	go func() {
-		ended <- Run(ctx, topology, Options{Client: s.client, Prefix: s.prefix, Ready: func() { close(ready) }})
-	}()
+	go func() { ended <- Run(ctx, topology, o) }()
 	stop = sync.OnceFunc(func() {
 		cancel()
 		if err := <-ended; err != nil {
@@ -70,6 +77,12 @@ func (s *site) run(topology choreo.Topology) (stop func()) {
 	}
 	return stop
 }
+
+// only runs just the services named.
+func only(names ...string) func(*Options) { return func(o *Options) { o.Services = names } }
+
+// oneByOne runs one handler at a time.
+func oneByOne(o *Options) { o.Concurrency = 1 }
 
 // publish produces events and returns when they are acknowledged.
 func (s *site) publish(records ...kafka.Record) {

@@ -12,8 +12,8 @@ import (
 
 // TestSimulation drives the machine with a broker, workers and a finisher that
 // are made of chance, through many lives of a partition's owner: batches in any
-// split, with gaps and repetitions; handlers that fail, give up and never
-// return; producing that fails; partitions revoked; crashes. However it goes,
+// split, with gaps and repetitions; handlers that fail, give up, never return
+// and meet outages; producing that fails; partitions revoked; crashes. However it goes,
 // everything must have been handled or be a dead letter in the end, in order.
 //
 // TROUPE_SEED runs one seed again.
@@ -232,6 +232,11 @@ func (w *world) attempts(in *input) {
 	for work := range w.pick(w.running, 3) {
 		delete(w.running, work)
 		a := attempted{work: work, outcome: w.outcome(work)}
+		if w.chaos() && w.IntN(6) == 0 {
+			a.outcome, a.outage = TryAgain, true
+			r, i := w.at(work)
+			w.starts[[2]int64{r.offset, int64(i)}]-- // as if it had not been
+		}
 		if a.outcome == TryAgain {
 			a.wait = time.Duration(w.IntN(2000)) * time.Millisecond
 			w.due[work] = w.now.Add(a.wait)
@@ -402,7 +407,10 @@ func (w *world) mayStart(work int32) error {
 	if w.running[work] {
 		return fmt.Errorf("offset %d: started while it runs", r.offset)
 	}
-	if w.m.works.at(work).attempt > 1 && w.due[work].After(w.now) {
+	if one := w.m.works.at(work); one.attempt == 1 && !one.failed.IsZero() {
+		return fmt.Errorf("offset %d, work %d: an outage counts as its first failure", r.offset, i)
+	}
+	if w.due[work].After(w.now) {
 		return fmt.Errorf("offset %d, work %d started %v too early", r.offset, i, w.due[work].Sub(w.now))
 	}
 	if !r.keyed {
