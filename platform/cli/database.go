@@ -89,12 +89,15 @@ func (r *run) databaseTroubles() []string {
 	return out
 }
 
-func troubleOf(ctx context.Context, service string, db *store.DB) string {
-	err := db.Read(ctx, func(ctx context.Context) error {
-		return store.Tx(ctx).QueryRowContext(ctx, `SELECT 1`).Scan(new(int))
-	})
-	if err != nil {
+func troubleOf(ctx context.Context, service string, db interface {
+	OutboxLag(context.Context) (time.Duration, error)
+}) string {
+	lag, err := db.OutboxLag(ctx)
+	switch {
+	case err != nil:
 		return fmt.Sprintf("the database of %s does not answer: %v", service, err)
+	case lag > outboxLate:
+		return fmt.Sprintf("the oldest event in the outbox of %s has waited for Kafka for %v", service, lag.Round(time.Second))
 	}
 	return ""
 }

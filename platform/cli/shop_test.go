@@ -13,16 +13,15 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"github.com/troupedev/troupe/platform/choreo"
 	"github.com/troupedev/troupe/platform/contract"
 	"github.com/troupedev/troupe/platform/event"
+	"github.com/troupedev/troupe/platform/kafka/kafkatest"
 	"github.com/troupedev/troupe/platform/web"
 )
 
 func TestMain(m *testing.M) {
-	goleak.VerifyTestMain(m)
+	kafkatest.Main(m)
 }
 
 var shopTopic = &event.Topic{Name: "shop", Owner: "us", Doc: "A shop.", Partitions: 2, Retention: time.Hour}

@@ -10,11 +10,11 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
+	"github.com/troupedev/troupe/platform/kafka/kafkatest"
 )
 
 func TestMain(m *testing.M) {
-	goleak.VerifyTestMain(m)
+	kafkatest.Main(m)
 }
 
 var quiet = slog.New(slog.DiscardHandler)

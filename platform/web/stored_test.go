@@ -19,6 +19,7 @@ import (
 	"github.com/troupedev/troupe/platform/event"
 	"github.com/troupedev/troupe/platform/failpoint"
 	"github.com/troupedev/troupe/platform/store"
+	"github.com/troupedev/troupe/platform/store/storetest"
 )
 
 // desk sells as the shop does, and keeps what it sold.
@@ -81,7 +82,18 @@ func keepSale(ctx context.Context, in *sale) (receipt, choreo.Events, error) {
 	return receipt{m.ID, m.Flow}, choreo.Emit(sold{ID: m.ID}), nil
 }
 
-// openDesk opens the database of the desk in a folder.
+// onEach runs test on each kind of database, which may be opened several times.
+func onEach(t *testing.T, test func(t *testing.T, url string)) {
+	t.Helper()
+	storetest.Each(t, func(t *testing.T, url string) {
+		if url == store.Memory {
+			url = "sqlite:" + t.TempDir()
+		}
+		test(t, url)
+	})
+}
+
+// openDesk opens the database of the desk.
 func openDesk(t *testing.T, url string) *store.DB {
 	t.Helper()
 	s := desk()
@@ -130,121 +142,129 @@ func check(t *testing.T, db Store, sales int) {
 }
 
 func TestStateAndEventsAreKeptTogether(t *testing.T) {
-	db := openDesk(t, store.Memory)
-	h := serveDesk(t, db)
-	if w := do(h, "POST", "/sales", goodSale); w.Code != http.StatusAccepted {
-		t.Fatalf("got %d %s", w.Code, w.Body)
-	}
-	check(t, db, 1)
-	for _, c := range []struct {
-		who    string
-		status int
-		want   string
-	}{
-		{"nobody", 409, "nobody buys here any more"},
-		{"breaker", 500, "its log says why"},
-		{"panicker", 500, "its log says why"},
-		{"liar", 500, "its log says why"},
-		{"", 422, "body.who"},
-	} {
-		w := do(h, "POST", "/sales", saleOf(c.who))
-		if w.Code != c.status || !strings.Contains(w.Body.String(), c.want) || strings.Contains(w.Body.String(), "secret") {
-			t.Errorf("%s: got %d %s", c.who, w.Code, w.Body)
+	onEach(t, func(t *testing.T, url string) {
+		db := openDesk(t, url)
+		h := serveDesk(t, db)
+		if w := do(h, "POST", "/sales", goodSale); w.Code != http.StatusAccepted {
+			t.Fatalf("got %d %s", w.Code, w.Body)
 		}
 		check(t, db, 1)
-	}
+		for _, c := range []struct {
+			who    string
+			status int
+			want   string
+		}{
+			{"nobody", 409, "nobody buys here any more"},
+			{"breaker", 500, "its log says why"},
+			{"panicker", 500, "its log says why"},
+			{"liar", 500, "its log says why"},
+			{"", 422, "body.who"},
+		} {
+			w := do(h, "POST", "/sales", saleOf(c.who))
+			if w.Code != c.status || !strings.Contains(w.Body.String(), c.want) || strings.Contains(w.Body.String(), "secret") {
+				t.Errorf("%s: got %d %s", c.who, w.Code, w.Body)
+			}
+			check(t, db, 1)
+		}
+	})
 }
 
 func TestDeletingAndReading(t *testing.T) {
-	db := openDesk(t, store.Memory)
-	h := serveDesk(t, db)
-	for _, id := range []string{"a", "b", "c"} {
-		_, err := db.Handle(t.Context(), store.Entry{Reaction: "test", ID: id}, func(ctx context.Context) ([]choreo.Message, error) {
-			_, err := store.Tx(ctx).ExecContext(ctx, `INSERT INTO sales (id, who) VALUES ($1, 'Ada')`, id)
-			return nil, err
-		})
-		if err != nil {
-			t.Fatal(err)
+	onEach(t, func(t *testing.T, url string) {
+		db := openDesk(t, url)
+		h := serveDesk(t, db)
+		for _, id := range []string{"a", "b", "c"} {
+			_, err := db.Handle(t.Context(), store.Entry{Reaction: "test", ID: id}, func(ctx context.Context) ([]choreo.Message, error) {
+				_, err := store.Tx(ctx).ExecContext(ctx, `INSERT INTO sales (id, who) VALUES ($1, 'Ada')`, id)
+				return nil, err
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
 		}
-	}
-	for _, c := range []struct {
-		method, path string
-		status       int
-		want         string
-	}{
-		{"GET", "/sales", 200, `["a","b"]`},
-		{"GET", "/sales?limit=3", 200, `["a","b","c"]`},
-		{"GET", "/sales?after=a&limit=1", 200, `["b"]`},
-		{"GET", "/sales?limit=4", 422, "query.limit"},
-		{"GET", "/sales?before=a", 422, "query.before"},
-		{"GET", "/sales/b", 200, `"id":"b","flow":"Ada"`},
-		{"GET", "/sales/x", 404, "there is no sale x"},
-		{"DELETE", "/sales/b", 202, `"id":"b"`},
-		{"DELETE", "/sales/b", 404, "there is no sale b"},
-		{"GET", "/sales/b", 404, "there is no sale b"},
-		{"PUT", "/sales/b", 405, "it takes DELETE, GET, HEAD"},
-	} {
-		if w := do(h, c.method, c.path, ""); w.Code != c.status || !strings.Contains(w.Body.String(), c.want) {
-			t.Errorf("%s %s: got %d %s", c.method, c.path, w.Code, w.Body)
+		for _, c := range []struct {
+			method, path string
+			status       int
+			want         string
+		}{
+			{"GET", "/sales", 200, `["a","b"]`},
+			{"GET", "/sales?limit=3", 200, `["a","b","c"]`},
+			{"GET", "/sales?after=a&limit=1", 200, `["b"]`},
+			{"GET", "/sales?limit=4", 422, "query.limit"},
+			{"GET", "/sales?before=a", 422, "query.before"},
+			{"GET", "/sales/b", 200, `"id":"b","flow":"Ada"`},
+			{"GET", "/sales/x", 404, "there is no sale x"},
+			{"DELETE", "/sales/b", 202, `"id":"b"`},
+			{"DELETE", "/sales/b", 404, "there is no sale b"},
+			{"GET", "/sales/b", 404, "there is no sale b"},
+			{"PUT", "/sales/b", 405, "it takes DELETE, GET, HEAD"},
+		} {
+			if w := do(h, c.method, c.path, ""); w.Code != c.status || !strings.Contains(w.Body.String(), c.want) {
+				t.Errorf("%s %s: got %d %s", c.method, c.path, w.Code, w.Body)
+			}
 		}
-	}
-	if now, later := kept(t, db, "troupe_outbox"), kept(t, db, "troupe_later"); now != 1 || later != 1 {
-		t.Errorf("%d events are kept to be published and %d for later, want one of each", now, later)
-	}
+		if now, later := kept(t, db, "troupe_outbox"), kept(t, db, "troupe_later"); now != 1 || later != 1 {
+			t.Errorf("%d events are kept to be published and %d for later, want one of each", now, later)
+		}
+	})
 }
 
 func TestDeletionSentAgainIsAnsweredTheSame(t *testing.T) {
-	db := openDesk(t, store.Memory)
-	h := serveDesk(t, db)
-	do(h, "POST", "/sales", goodSale, idempotencyKey, "k")
-	path := "/sales/" + event.DeriveID("request", "desk", "POST /sales", "k")
-	first, again := do(h, "DELETE", path, "", idempotencyKey, "k"), do(h, "DELETE", path, "", idempotencyKey, "k")
-	if first.Code != 202 || again.Code != 202 || first.Body.String() != again.Body.String() {
-		t.Errorf("got %d %s, then %d %s", first.Code, first.Body, again.Code, again.Body)
-	}
-	if w := do(h, "DELETE", path, "", idempotencyKey, "k2"); w.Code != 404 {
-		t.Errorf("got %d %s", w.Code, w.Body)
-	}
+	onEach(t, func(t *testing.T, url string) {
+		db := openDesk(t, url)
+		h := serveDesk(t, db)
+		do(h, "POST", "/sales", goodSale, idempotencyKey, "k")
+		path := "/sales/" + event.DeriveID("request", "desk", "POST /sales", "k")
+		first, again := do(h, "DELETE", path, "", idempotencyKey, "k"), do(h, "DELETE", path, "", idempotencyKey, "k")
+		if first.Code != 202 || again.Code != 202 || first.Body.String() != again.Body.String() {
+			t.Errorf("got %d %s, then %d %s", first.Code, first.Body, again.Code, again.Body)
+		}
+		if w := do(h, "DELETE", path, "", idempotencyKey, "k2"); w.Code != 404 {
+			t.Errorf("got %d %s", w.Code, w.Body)
+		}
+	})
 }
 
 func TestAnswersAreKeptOverRestartsAndForOtherInstances(t *testing.T) {
-	folder := "sqlite:" + t.TempDir()
-	db := openDesk(t, folder)
-	first := do(serveDesk(t, db), "POST", "/sales", goodSale, idempotencyKey, "k")
-	for name, h := range map[string]http.Handler{
-		"after a restart": serveDesk(t, db), "by another instance": serveDesk(t, openDesk(t, folder)),
-	} {
-		again := do(h, "POST", "/sales", goodSale, idempotencyKey, "k")
-		if again.Code != first.Code || again.Body.String() != first.Body.String() || again.Header().Get("Content-Type") != first.Header().Get("Content-Type") {
-			t.Errorf("%s: got %d %s, at first %d %s", name, again.Code, again.Body, first.Code, first.Body)
+	onEach(t, func(t *testing.T, url string) {
+		db := openDesk(t, url)
+		first := do(serveDesk(t, db), "POST", "/sales", goodSale, idempotencyKey, "k")
+		for name, h := range map[string]http.Handler{
+			"after a restart": serveDesk(t, db), "by another instance": serveDesk(t, openDesk(t, url)),
+		} {
+			again := do(h, "POST", "/sales", goodSale, idempotencyKey, "k")
+			if again.Code != first.Code || again.Body.String() != first.Body.String() || again.Header().Get("Content-Type") != first.Header().Get("Content-Type") {
+				t.Errorf("%s: got %d %s, at first %d %s", name, again.Code, again.Body, first.Code, first.Body)
+			}
+			if w := do(h, "POST", "/sales", saleOf("Bob"), idempotencyKey, "k"); w.Code != 422 || !strings.Contains(w.Body.String(), "was used for another request") {
+				t.Errorf("%s: got %d %s", name, w.Code, w.Body)
+			}
 		}
-		if w := do(h, "POST", "/sales", saleOf("Bob"), idempotencyKey, "k"); w.Code != 422 || !strings.Contains(w.Body.String(), "was used for another request") {
-			t.Errorf("%s: got %d %s", name, w.Code, w.Body)
+		check(t, db, 1)
+		refused := do(serveDesk(t, db), "POST", "/sales", saleOf("nobody"), idempotencyKey, "other")
+		if w := do(serveDesk(t, db), "POST", "/sales", goodSale, idempotencyKey, "other"); refused.Code != 409 || w.Code != 202 {
+			t.Errorf("a request that was refused keeps its key: %d, then %d %s", refused.Code, w.Code, w.Body)
 		}
-	}
-	check(t, db, 1)
-	refused := do(serveDesk(t, db), "POST", "/sales", saleOf("nobody"), idempotencyKey, "other")
-	if w := do(serveDesk(t, db), "POST", "/sales", goodSale, idempotencyKey, "other"); refused.Code != 409 || w.Code != 202 {
-		t.Errorf("a request that was refused keeps its key: %d, then %d %s", refused.Code, w.Code, w.Body)
-	}
+	})
 }
 
 func TestDuplicatesAtOnceGetOneAnswer(t *testing.T) {
-	folder := "sqlite:" + t.TempDir()
-	here, there := openDesk(t, folder), openDesk(t, folder)
-	handlers := []http.Handler{serveDesk(t, here), serveDesk(t, there)}
-	var answers [16]*httptest.ResponseRecorder
-	var all sync.WaitGroup
-	for i := range answers {
-		all.Go(func() { answers[i] = do(handlers[i%2], "POST", "/sales", goodSale, idempotencyKey, "k") })
-	}
-	all.Wait()
-	for _, w := range answers {
-		if w.Code != http.StatusAccepted || w.Body.String() != answers[0].Body.String() {
-			t.Errorf("got %d %s, and %s", w.Code, w.Body, answers[0].Body)
+	onEach(t, func(t *testing.T, url string) {
+		here, there := openDesk(t, url), openDesk(t, url)
+		handlers := []http.Handler{serveDesk(t, here), serveDesk(t, there)}
+		var answers [16]*httptest.ResponseRecorder
+		var all sync.WaitGroup
+		for i := range answers {
+			all.Go(func() { answers[i] = do(handlers[i%2], "POST", "/sales", goodSale, idempotencyKey, "k") })
 		}
-	}
-	check(t, here, 1)
+		all.Wait()
+		for _, w := range answers {
+			if w.Code != http.StatusAccepted || w.Body.String() != answers[0].Body.String() {
+				t.Errorf("got %d %s, and %s", w.Code, w.Body, answers[0].Body)
+			}
+		}
+		check(t, here, 1)
+	})
 }
 
 // shaky is a database whose connection is lost: before or after so many calls

@@ -15,9 +15,12 @@ import (
 // so that it leaves one that somebody works with alone.
 type Compose struct {
 	Project string
-	API     string // host:port of the orders service
-	Mail    string // host:port of the mail server's pages
-	Kafka   string // host:port
+
+	// Where services' HTTP is, as host:port.
+	API, Users, Bookings, Inventory, Payments, Seats string // API is of orders
+
+	Mail  string // host:port of the mail server's pages
+	Kafka string // host:port
 
 	root string
 }
@@ -29,7 +32,7 @@ func NewCompose(project string) (*Compose, error) {
 		return nil, err
 	}
 	c := &Compose{Project: project, root: root}
-	for _, addr := range []*string{&c.API, &c.Mail, &c.Kafka} {
+	for _, addr := range c.ports() {
 		var err error
 		if *addr, err = FreeAddr(); err != nil {
 			return nil, err
@@ -38,15 +41,24 @@ func NewCompose(project string) (*Compose, error) {
 	return c, nil
 }
 
+// ports are the addresses by the variables that move their ports.
+func (c *Compose) ports() map[string]*string {
+	return map[string]*string{
+		"TROUPE_API_PORT": &c.API, "TROUPE_USERS_PORT": &c.Users, "TROUPE_BOOKINGS_PORT": &c.Bookings,
+		"TROUPE_INVENTORY_PORT": &c.Inventory, "TROUPE_PAYMENTS_PORT": &c.Payments, "TROUPE_SEATS_PORT": &c.Seats,
+		"TROUPE_MAIL_PORT": &c.Mail, "TROUPE_KAFKA_PORT": &c.Kafka,
+	}
+}
+
 // Run runs a command in the project's folder, set up so that `docker compose`
 // and `make` mean this project.
 func (c *Compose) Run(ctx context.Context, name string, args ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Dir = c.root
-	cmd.Env = append(os.Environ(),
-		"COMPOSE_PROJECT_NAME="+c.Project,
-		"TROUPE_API_PORT="+port(c.API), "TROUPE_MAIL_PORT="+port(c.Mail), "TROUPE_KAFKA_PORT="+port(c.Kafka),
-	)
+	cmd.Env = append(os.Environ(), "COMPOSE_PROJECT_NAME="+c.Project)
+	for variable, addr := range c.ports() {
+		cmd.Env = append(cmd.Env, variable+"="+port(*addr))
+	}
 	var stdout, all bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &all
 	if err := cmd.Run(); err != nil {
@@ -58,6 +70,17 @@ func (c *Compose) Run(ctx context.Context, name string, args ...string) (string,
 func port(addr string) string {
 	_, p, _ := net.SplitHostPort(addr)
 	return p
+}
+
+// SQL runs statements one after another as a role of the database troupe, also
+// after one that fails, and returns what they print, errors among it.
+func (c *Compose) SQL(ctx context.Context, role string, statements ...string) (string, error) {
+	args := []string{"compose", "exec", "-T", "-e", "PGPASSWORD=" + role, "postgres",
+		"bash", "-c", `exec psql "$@" 2>&1`, "psql", "--host", "127.0.0.1", "--username", role, "--no-align", "--tuples-only", "troupe"}
+	for _, s := range statements {
+		args = append(args, "--command", s)
+	}
+	return c.Run(ctx, "docker", args...)
 }
 
 // Restart kills a service's container with SIGKILL, and starts it again.

@@ -1,6 +1,7 @@
-// Command smoke does what the README promises of containers: `make up`, orders
-// over HTTP, mail in the mail server's pages, `make down`. It uses ports and a
-// name of its own, and leaves nothing behind.
+// Command smoke does what the README promises of containers: `make up`; orders,
+// a registration and a flight over HTTP, mail in the mail server's pages; roles
+// of the database that see nothing of each other; `make down`. It uses ports and
+// a name of its own, and leaves nothing behind.
 package main
 
 import (
@@ -44,8 +45,10 @@ func run(ctx context.Context) (err error) {
 		return err
 	}
 	fmt.Printf("make up: every service is healthy after %v\n", time.Since(began).Round(time.Second))
-	if err := order(ctx, c); err != nil {
-		return err
+	for _, check := range []func(context.Context, *rig.Compose) error{roles, order, register, book} {
+		if err := check(ctx, c); err != nil {
+			return err
+		}
 	}
 	_, err = c.Run(ctx, "make", "down")
 	return err
@@ -80,12 +83,27 @@ func order(ctx context.Context, c *rig.Compose) error {
 				return err
 			}
 			flow := log.Flow(placed.FlowID)
-			return errors.Join(k.Check(flow), rig.CheckMail(flow, rig.ByCause(mails), true))
+			return errors.Join(k.Check(flow), rig.CheckMail(flow, rig.ByCause(mails), true), ended(ctx, c, placed.OrderID))
 		})
 		if err != nil {
 			return fmt.Errorf("order %s (%s): %w", placed.OrderID, k.Name, err)
 		}
 		fmt.Printf("order %s: its events and mail are there after %v\n", k.Name, time.Since(began).Round(time.Millisecond))
+	}
+	return nil
+}
+
+// ended demands that the order is shown as ended, with its history.
+func ended(ctx context.Context, c *rig.Compose, id string) error {
+	var order struct {
+		Status  string
+		History []struct{ Event string }
+	}
+	if err := rig.Call(ctx, "GET", "http://"+c.API+"/orders/"+id, nil, &order); err != nil {
+		return err
+	}
+	if order.Status == "placed" || len(order.History) < 2 {
+		return fmt.Errorf("GET /orders/%s: %+v", id, order)
 	}
 	return nil
 }
