@@ -12,7 +12,7 @@ import (
 // once, or the reply is lost, if the seed wants it.
 func (p *player) ask(_ context.Context, request choreo.Message) ([]byte, error) {
 	s := p.stage
-	s.publish([]choreo.Message{request}, asked)
+	s.publish([]choreo.Message{request}, question)
 	r := s.log[len(s.log)-1]
 	if s.dice != nil && p.spared > 0 && s.dice.happens(s.dice.faults) {
 		_ = p.strike("the reply is lost", false)
@@ -66,7 +66,7 @@ func (p *player) answer(from *player, r *record) ([]byte, bool) {
 		case p.struck != nil:
 			return nil, false
 		case result.Outcome == runtime.Handled && len(result.Messages) == 1:
-			s.publish(result.Messages, asked)
+			s.publish(result.Messages, question)
 			return result.Messages[0].Value, true
 		case result.Outcome != runtime.TryAgain:
 			s.trace.add("no reply", p.name, text(result.Err), r)

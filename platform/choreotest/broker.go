@@ -21,9 +21,9 @@ type record struct {
 type origin uint8
 
 const (
-	given   origin = iota // by the script
-	emitted               // by a service: the script is to name it
-	asked                 // a request or reply: neither
+	given    origin = iota // by the script
+	emitted                // by a service: the script is to name it
+	question               // a request or reply: neither
 )
 
 // publish appends messages to the log, and perhaps does so once more, as a

@@ -18,7 +18,9 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/troupedev/troupe/platform/choreo"
@@ -87,13 +89,13 @@ func (u Setup) Play(t testing.TB, script func(*Stage), services ...choreo.Servic
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, server := range servers() {
+	for _, server := range servers(services) {
 		c := newCompany(t, u, server, services)
 		if calm {
 			c.perform(t, nil, script)
 		}
 		n := last
-		if server.slow && first != last {
+		if server.postgres && first != last {
 			n = max(last/PostgresShare, first)
 		}
 		for seed := first; seed <= n && !c.failed(t); seed++ {
@@ -129,9 +131,16 @@ func (c *company) perform(t testing.TB, dice *dice, script func(*Stage)) {
 	s := c.newStage(t, dice)
 	ended := false
 	defer func() { // also where the script ends the test, or panics
-		if dice != nil && (!ended || c.failed(t)) {
-			t.Logf("seed %d failed; play it alone by\n\t%s=%d go test -run '^%s$' %s\n%s",
-				dice.seed, SeedVariable, dice.seed, t.Name(), testedPackage(), s.trace)
+		for _, p := range s.players {
+			p.exit()
+		}
+		switch {
+		case dice == nil:
+		case !ended || c.failed(t):
+			t.Logf("seed %d failed; play it alone by\n\t%s=%d go test -run '%s' %s\n%s",
+				dice.seed, SeedVariable, dice.seed, testPattern(t.Name()), testedPackage(), s.trace)
+		case os.Getenv(SeedVariable) != "":
+			t.Logf("seed %d: %s", dice.seed, s.trace)
 		}
 	}()
 	script(s)
@@ -141,6 +150,11 @@ func (c *company) perform(t testing.TB, dice *dice, script func(*Stage)) {
 
 // failed reports whether anything has failed since the company came together.
 func (c *company) failed(t testing.TB) bool { return c.faults > 0 || t.Failed() && !c.before }
+
+// testPattern is the test with the name, as -run takes it.
+func testPattern(name string) string {
+	return "^" + strings.ReplaceAll(regexp.QuoteMeta(name), "/", "$/^") + "$"
+}
 
 // testedPackage is the folder of the test that runs, as go test takes it.
 func testedPackage() string {

@@ -101,12 +101,20 @@ func TestRoutesStartFlows(t *testing.T) {
 // record is a test that keeps what it is told instead of failing.
 type record struct {
 	testing.TB
-	said []string
+	said   []string
+	failed bool
 }
 
 func (r *record) Helper() {}
 
+func (r *record) Failed() bool { return r.failed }
+
 func (r *record) Errorf(format string, args ...any) {
+	r.failed = true
+	r.Logf(format, args...)
+}
+
+func (r *record) Logf(format string, args ...any) {
 	r.said = append(r.said, fmt.Sprintf(format, args...))
 }
 
@@ -117,13 +125,13 @@ func (r *record) Fatalf(format string, args ...any) {
 }
 
 // play is choreotest.Play, ended early where something is fatal.
-func (r *record) play(script func(*choreotest.Stage), service choreo.Service) {
+func (r *record) play(script func(*choreotest.Stage), services ...choreo.Service) {
 	defer func() {
 		if p := recover(); p != nil && p != any(r) {
 			panic(p)
 		}
 	}()
-	choreotest.Play(r, script, service)
+	choreotest.Play(r, script, services...)
 }
 
 func TestPlayFailsATestFor(t *testing.T) {

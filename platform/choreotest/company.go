@@ -49,6 +49,7 @@ type member struct {
 
 func newCompany(t testing.TB, u Setup, server server, services []choreo.Service) *company {
 	t.Helper()
+	server = server.prepare(t)
 	c := &company{topology: services, before: t.Failed(), types: map[string]*event.Type{}}
 	for i := range services {
 		if err := services[i].Validate(); err != nil {
@@ -68,7 +69,7 @@ func newCompany(t testing.TB, u Setup, server server, services []choreo.Service)
 		}
 	}
 	api, err := web.Handler(c.topology, web.Options{
-		Publish: c.publish, Stores: stores, Expects: c.expects, Now: c.now, Logger: slog.New(slog.DiscardHandler),
+		Publish: c.publish, Stores: stores, Expects: c.expects, Now: c.now, Logger: quiet,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -93,7 +94,7 @@ func (c *company) set(t testing.TB, settings map[string]string) {
 	if _, given := c.settings[variableSMTP]; !sends || given {
 		return
 	}
-	mails, err := inbox.Listen(inbox.Options{Now: c.now, Logger: slog.New(slog.DiscardHandler)})
+	mails, err := inbox.Listen(inbox.Options{Now: c.now, Logger: quiet})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -104,6 +105,9 @@ func (c *company) set(t testing.TB, settings map[string]string) {
 // join makes a member of a service.
 func (c *company) join(t testing.TB, s *choreo.Service, server server) *member {
 	t.Helper()
+	if err := s.Configure(c.settings); err != nil {
+		t.Fatal(err)
+	}
 	m := &member{name: s.Name, declared: s, topics: map[string]bool{}}
 	c.members = append(c.members, m)
 	options := runtime.ServiceOptions{
@@ -134,6 +138,9 @@ func (c *company) join(t testing.TB, s *choreo.Service, server server) *member {
 	return m
 }
 
+// quiet logs nothing: what goes wrong here was meant to.
+var quiet = slog.New(slog.DiscardHandler)
+
 // newStage is the stage for one run, on which all is as new.
 func (c *company) newStage(t testing.TB, d *dice) *Stage {
 	t.Helper()
@@ -147,9 +154,7 @@ func (c *company) newStage(t testing.TB, d *dice) *Stage {
 	}
 	for _, m := range c.members {
 		if m.db != nil {
-			if err := m.db.reset(); err != nil {
-				t.Fatalf("%s: putting its database back: %v", m.name, err)
-			}
+			m.db.reset(t, m.name)
 		}
 		m.player = s.newPlayer(m)
 		s.players = append(s.players, m.player)
@@ -168,6 +173,9 @@ func (c *company) now() time.Time {
 // publish takes what a route emitted whose service has no Store, and events
 // from outside.
 func (c *company) publish(_ context.Context, messages []choreo.Message) error {
+	if p := c.stage.asked; p != nil {
+		return p.produce(messages)
+	}
 	c.stage.publish(messages, emitted)
 	return nil
 }
@@ -175,21 +183,37 @@ func (c *company) publish(_ context.Context, messages []choreo.Message) error {
 // database is a service's database, with the stage looking on.
 type database struct {
 	*store.DB
-	reset      func() error     // puts it back to what it was after its migrations
-	rehearsing bool             // what handlers do is rolled back
-	messages   []choreo.Message // what the last handler emitted
+	restore    func(context.Context) error // to what it was after its migrations
+	used       bool                        // since then
+	rehearsing bool                        // what handlers do is rolled back
+	messages   []choreo.Message            // what the last handler emitted
+	pending    bool                        // rows may wait in the outbox
+}
+
+// reset puts the database back to what it was after its migrations.
+func (d *database) reset(t testing.TB, service string) {
+	t.Helper()
+	if !d.used {
+		return
+	}
+	if err := d.restore(t.Context()); err != nil {
+		t.Fatalf("%s: putting its database back: %v", service, err)
+	}
+	d.used, d.pending = false, false
 }
 
 var errRehearsed = errors.New("choreotest: this was a rehearsal")
 
 // Handle stands before [store.DB.Handle].
 func (d *database) Handle(ctx context.Context, e store.Entry, handle func(context.Context) ([]choreo.Message, error)) (bool, error) {
+	d.used = true
 	return d.DB.Handle(ctx, e, func(ctx context.Context) ([]choreo.Message, error) {
 		messages, err := handle(ctx)
 		d.messages = messages
 		if err == nil && d.rehearsing {
 			err = errRehearsed
 		}
+		d.pending = d.pending || err == nil && len(messages) > 0
 		return messages, err
 	})
 }

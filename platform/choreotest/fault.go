@@ -4,8 +4,6 @@ import (
 	"errors"
 	"math/rand/v2"
 	"strings"
-
-	"github.com/troupedev/troupe/platform/failpoint"
 )
 
 // faultsPerPlayer is how often a service is struck in one run, at most, so that
@@ -64,7 +62,8 @@ type strike struct {
 	crashed bool
 }
 
-// step is the [failpoint.Hook] of a player: it decides whether the step is struck.
+// step is the failpoint.Hook of a player: it decides whether the step is struck.
+// Of what is committed or deleted at that step already, only the answer is lost.
 func (p *player) step(step string) error {
 	if p.struck != nil && p.struck.crashed {
 		return errCrashed // whatever the dead do, fails
@@ -84,7 +83,6 @@ func (p *player) strike(step string, crash bool) error {
 		return errCrashed
 	}
 	p.stage.trace.add("fault", p.name, step, nil)
-	// What was committed or deleted cannot fail any more; only its answer is lost.
 	return errFailed
 }
 
@@ -126,6 +124,3 @@ func (t trace) String() string {
 	}
 	return b.String()
 }
-
-// with is ctx with the player's hook in it; in calm it is ctx.
-func (p *player) hook() failpoint.Hook { return p.step }

@@ -43,7 +43,7 @@ func (s *Stage) play() {
 func (s *Stage) next() (act, bool) {
 	acts := s.company.acts[:0]
 	for _, p := range s.players {
-		if p.pending {
+		if p.db != nil && p.db.pending {
 			acts = append(acts, act{player: p, weight: s.dice.weight()})
 		}
 		for _, q := range p.queues {
@@ -136,7 +136,7 @@ func (s *Stage) wake() {
 	}
 	for _, p := range s.players {
 		if !p.due.IsZero() && !p.due.After(s.now) {
-			p.due, p.pending = time.Time{}, true
+			p.due, p.db.pending = time.Time{}, true
 		}
 	}
 }

@@ -21,11 +21,11 @@ type player struct {
 	queues []*queue        // in the order of their first events
 	byKey  map[queueKey]*queue
 	relay  *store.Relay // nil: no Store
+	batch  int          // rows that the relay publishes at once
 
-	pending bool      // rows may wait in its outbox
-	due     time.Time // when the next row that waits for its time is due; zero: none does
-	spared  int       // faults that may still strike it
-	struck  *strike   // what struck it in what it does now; nil: nothing
+	due    time.Time // when the next row that waits for its time is due; zero: none does
+	spared int       // faults that may still strike it
+	struck *strike   // what struck it in what it does now; nil: nothing
 }
 
 func (s *Stage) newPlayer(m *member) *player {
@@ -54,14 +54,34 @@ func (p *player) rise() {
 	if p.db == nil {
 		return
 	}
-	batch := 0 // the default
+	p.batch = store.DefaultBatch
 	if p.stage.dice != nil && p.stage.dice.IntN(2) == 0 {
-		batch = 1 + p.stage.dice.IntN(3) // so that it dies between rows too
+		p.batch = 1 + p.stage.dice.IntN(3) // so that it dies between rows too
 	}
-	p.relay = p.db.Relay(store.RelayConfig{Batch: batch, Publish: func(_ context.Context, messages []choreo.Message) error {
-		p.stage.publish(messages, emitted)
-		return nil
+	p.relay = p.db.Relay(store.RelayConfig{Batch: p.batch, Publish: func(_ context.Context, messages []choreo.Message) error {
+		return p.produce(messages)
 	}})
+}
+
+// produce publishes what the player emitted, or some of it, if it is struck meanwhile.
+func (p *player) produce(messages []choreo.Message) error {
+	p.stage.t.Helper()
+	if p.struck != nil && p.struck.crashed {
+		return errCrashed
+	}
+	if d := p.stage.dice; d != nil && len(messages) > 0 && p.spared > 0 && d.happens(d.faults) {
+		p.stage.publish(messages[:d.IntN(len(messages)+1)], emitted)
+		return p.strike("producing", d.happens(d.crashes))
+	}
+	p.stage.publish(messages, emitted)
+	return nil
+}
+
+// exit is the end of a process, whatever way it comes.
+func (p *player) exit() {
+	if p.relay != nil {
+		p.relay.Close()
+	}
 }
 
 // recover ends what the player did: if it died of it, it starts again.
@@ -80,7 +100,7 @@ func (p *player) recover() {
 		}
 		q.done = q.committed
 	}
-	p.pending = p.db != nil
+	p.exit()
 	p.rise()
 }
 
@@ -130,14 +150,13 @@ func (p *player) work(i *item, n int) {
 	w := &i.verdict.Work[n]
 	p.stage.trace.add("hear", p.name, w.Reaction(), i.record)
 	result := p.attempt(w, i.attempt[n])
-	if p.struck != nil && (p.struck.crashed || result.Outcome != runtime.Handled) {
-		return // the fault is the stage's, so it is no attempt
+	if p.excused(result) {
+		return
 	}
 	p.struck = nil
 	switch result.Outcome {
 	case runtime.Handled:
-		i.ended[n] = true
-		p.stage.publish(result.Messages, emitted)
+		i.ended[n] = p.produce(result.Messages) == nil
 	case runtime.GivenUp:
 		i.ended[n] = true
 		p.bury(i, deadLetter{DeadLetter: runtime.DeadLetter{
@@ -152,6 +171,19 @@ func (p *player) work(i *item, n int) {
 	}
 }
 
+// excused reports whether an attempt does not count, since the fault is the
+// stage's. A handler that says that its error is permanent is not excused: no
+// reply is no reason to say so.
+func (p *player) excused(r runtime.Result) bool {
+	switch {
+	case p.struck == nil:
+		return false
+	case p.struck.crashed:
+		return true
+	}
+	return r.Outcome == runtime.TryAgain || r.Outcome == runtime.GivenUp && r.Cause != runtime.CausePermanent
+}
+
 // attempt runs the handler: once with a seed, twice in calm.
 func (p *player) attempt(w *runtime.Work, attempt int) runtime.Result {
 	p.stage.t.Helper()
@@ -161,7 +193,10 @@ func (p *player) attempt(w *runtime.Work, attempt int) runtime.Result {
 	}
 	rehearsed, first := p.rehearse(w, attempt)
 	result, second := p.handle(w, attempt)
-	if !same(rehearsed, result) || !reflect.DeepEqual(first, second) {
+	if rehearsed.Outcome == runtime.TryAgain || result.Outcome == runtime.TryAgain {
+		return result // whatever it needs was not there
+	}
+	if rehearsed.Outcome != result.Outcome || rehearsed.Cause != result.Cause || !reflect.DeepEqual(first, second) {
 		p.stage.errorf("%s: reaction %s: run twice for one %s, it came to\n%s\nand then to\n%s",
 			p.name, w.Reaction(), w.Envelope.Type, p.stage.show(rehearsed, first), p.stage.show(result, second))
 	}
@@ -191,12 +226,7 @@ func (p *player) handle(w *runtime.Work, attempt int) (runtime.Result, []choreo.
 	}
 	p.db.messages = nil
 	result := p.service.Handle(p.ctx, w, attempt, p.stage.now)
-	p.pending = p.pending || len(p.db.messages) > 0
 	return result, p.db.messages
-}
-
-func same(a, b runtime.Result) bool {
-	return a.Outcome == b.Outcome && a.Cause == b.Cause
 }
 
 // commit commits the offsets of all queues, or of some: a partition's offset
@@ -219,16 +249,17 @@ func (p *player) commit(q *queue) {
 	_ = failpoint.Reach(p.ctx, failpoint.OffsetCommitted)
 }
 
-// step publishes one batch of the outbox.
+// publishStored publishes one batch of the outbox.
 func (p *player) publishStored() {
 	p.stage.t.Helper()
+	p.stage.trace.add("relay", p.name, "", nil)
 	n, next, err := p.relay.Step(p.ctx)
 	switch {
 	case p.struck != nil: // it tries again
 	case err != nil:
 		p.stage.t.Fatalf("%s: the relay: %v", p.name, err)
 	default:
-		p.pending, p.due = n > 0, next
+		p.db.pending, p.due = n >= p.batch, next
 	}
 	p.recover()
 }

@@ -32,6 +32,7 @@ type Stage struct {
 	racing   bool      // at the end of Together: time passes while events are under way
 	sent     int       // by Send
 	requests int
+	asked    *player // whose route is asked; nil: nobody's
 
 	log     []*record          // all records of the broker, in order
 	values  map[string][]byte  // of every event that happened, by its id
@@ -84,7 +85,7 @@ func (s *Stage) Request(method, path, body string, headers ...string) (status in
 		r.Header.Set("Content-Type", "application/json")
 	}
 	s.key(r)
-	w := s.ask(r, body)
+	w := s.insist(r, body)
 	s.play()
 	return w.Code, w.Body.String()
 }
@@ -104,8 +105,8 @@ func (s *Stage) key(r *http.Request) {
 	}
 }
 
-// ask sends the request until no fault comes in between.
-func (s *Stage) ask(r *http.Request, body string) *httptest.ResponseRecorder {
+// insist sends the request until no fault comes in between.
+func (s *Stage) insist(r *http.Request, body string) *httptest.ResponseRecorder {
 	for {
 		p := s.serving(r)
 		ctx := r.Context()
@@ -115,11 +116,12 @@ func (s *Stage) ask(r *http.Request, body string) *httptest.ResponseRecorder {
 		again := r.Clone(ctx)
 		again.Body = io.NopCloser(strings.NewReader(body))
 		w := httptest.NewRecorder()
+		s.asked = p
 		s.company.api.ServeHTTP(w, again)
+		s.asked = nil
 		struck := p != nil && p.struck != nil
 		s.trace.add("answer", "", fmt.Sprintf("%s %s: %d", r.Method, r.URL.Path, w.Code), nil)
 		if p != nil {
-			p.pending = p.db != nil
 			p.recover()
 		}
 		if !struck || w.Code < http.StatusInternalServerError {
