@@ -136,11 +136,12 @@ func (in *Inbox) Delete(id string) bool {
 	return false
 }
 
-// Clear forgets all mails.
+// Clear forgets all mails, and which were refused.
 func (in *Inbox) Clear() {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	in.mails, in.kept = nil, 0
+	clear(in.refused)
 }
 
 func (in *Inbox) keep(m *Mail) {
