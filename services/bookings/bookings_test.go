@@ -81,15 +81,14 @@ func TestABookingMayLeaveItsPreferenceOut(t *testing.T) {
 
 func TestABadBookingIsRefusedByItsField(t *testing.T) {
 	for name, c := range map[string]struct{ old, new, field string }{
-		"another airline":       {"TR100", "LH100", "body.flight"},
-		"a flight of two":       {"TR100", "TR10", "body.flight"},
-		"nobody":                {`"Ada"`, `""`, "body.passenger"},
-		"a mail that is none":   {"ada@example.com", "ada", "body.email"},
-		"a card that is none":   {"4242424242424242", "visa", "body.card"},
-		"a seat on the wing":    {"aisle", "wing", "body.seatPreference"},
-		"no flight":             {`"flight"`, `"flights"`, "body.flight"},
-		"a price of their own":  {`"card"`, `"price":1,"card"`, "body.price"},
-		"a preference for null": {`"aisle"`, `null`, "body.seatPreference"},
+		"another airline":      {"TR100", "LH100", "body.flight"},
+		"a flight of two":      {"TR100", "TR10", "body.flight"},
+		"nobody":               {`"Ada"`, `""`, "body.passenger"},
+		"a mail that is none":  {"ada@example.com", "ada", "body.email"},
+		"a card that is none":  {"4242424242424242", "visa", "body.card"},
+		"a seat on the wing":   {"aisle", "wing", "body.seatPreference"},
+		"no flight":            {`"flight"`, `"flights"`, "body.flight"},
+		"a price of their own": {`"card"`, `"price":1,"card"`, "body.price"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			choreotest.Setup{Seeds: 1}.Play(t, func(s *choreotest.Stage) {
@@ -274,7 +273,7 @@ func TestAClosedAccountsBookingsAreAnonymous(t *testing.T) {
 		if len(all) != 1 || all[0].Email != "" || all[0].Passenger != "" {
 			t.Errorf("its end is %+v", all)
 		}
-		if text := fmt.Sprint(s.Rows("bookings", "SELECT * FROM bookings")); strings.Contains(text, "Ada") || strings.Contains(text, "4242") {
+		if text := fmt.Sprint(s.Rows("bookings", "SELECT * FROM bookings")); strings.Contains(text, "Ada") || strings.Contains(text, "4242424242424242") {
 			t.Errorf("the rows are %s", text)
 		}
 	}, service.Service())
