@@ -95,7 +95,7 @@ func inTurns(b *testing.B, first, second func(ctx context.Context, worker, n int
 
 var benchType = event.Versions(event.Type{Domain: "shop", Name: "Taken", Version: 1})[0]
 
-func benchMessage(n int) choreo.Message {
+func message(n int) choreo.Message {
 	id := event.DeriveID("bench", strconv.Itoa(n))
 	return choreo.Message{
 		Domain: "shop", Key: []byte(strconv.Itoa(n % benchItems)), Value: make([]byte, 200), ID: id, Type: benchType,
@@ -108,13 +108,13 @@ func handleOne(ctx context.Context, db *store.DB, n int) error {
 	_, err := db.Handle(ctx, e, func(ctx context.Context) ([]choreo.Message, error) {
 		var left int64
 		err := store.Tx(ctx).QueryRowContext(ctx, takeOne, n%benchItems).Scan(&left)
-		return []choreo.Message{benchMessage(n)}, err
+		return []choreo.Message{message(n)}, err
 	})
 	return err
 }
 
 func bareOne(ctx context.Context, c *pgx.Conn, n int) error {
-	m := benchMessage(n)
+	m := message(n)
 	return pgx.BeginFunc(ctx, c, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, `INSERT INTO troupe_inbox (reaction, id, at) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING`,
 			"Take", event.DeriveID("bare", strconv.Itoa(n)), time.Now().UnixMilli()); err != nil {

@@ -96,8 +96,12 @@ func (c *conn) failed(ctx context.Context, err error) error {
 	if ctx.Err() == nil && c.below.lost(c.driverConn) {
 		err = &outage{err}
 	}
-	if c.tx != nil && c.tx.failed == nil {
+	switch {
+	case c.tx == nil:
+	case c.tx.failed == nil:
 		c.tx.failed = err
+	case isAborted(err): // which does not say why
+		return c.tx.wentOn()
 	}
 	return err
 }
@@ -136,9 +140,13 @@ func (t *transaction) Commit() error {
 	case !ending:
 		return errors.Join(errEnded, t.Tx.Rollback())
 	case t.failed != nil:
-		return errors.Join(fmt.Errorf("store: nothing is committed, since the handler went on after a statement had failed: %w", t.failed), t.Tx.Rollback())
+		return errors.Join(t.wentOn(), t.Tx.Rollback())
 	}
 	return t.conn.failed(t.ctx, t.Tx.Commit())
+}
+
+func (t *transaction) wentOn() error {
+	return fmt.Errorf("store: the handler went on after a statement of its transaction had failed, so nothing of it is committed: %w", t.failed)
 }
 
 func (t *transaction) Rollback() error {

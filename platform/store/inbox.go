@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"errors"
+	"time"
 )
 
 // Entry identifies a piece of work in the inbox.
@@ -16,8 +17,12 @@ var errDuplicate = errors.New("store: this has been handled already; nothing of 
 
 // handled looks whether e is in the inbox.
 func (db *DB) handled(ctx context.Context, e Entry) (known bool, err error) {
+	if err := ctx.Err(); err != nil {
+		return false, err
+	}
+	started := time.Now()
 	err = db.read.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM troupe_inbox WHERE reaction = $1 AND id = $2)`, e.Reaction, e.ID).Scan(&known)
-	return known, err
+	return known, waited(ctx, started, err)
 }
 
 // entering is the statement that puts the entry into the inbox. It waits for

@@ -1,9 +1,12 @@
 package store
 
 import (
+	"context"
 	"database/sql/driver"
 	"errors"
+	"fmt"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
 	"modernc.org/sqlite"
@@ -41,6 +44,22 @@ func isServerOutage(err *pgconn.PgError) bool {
 		return err.Routine == "RevalidateCachedQuery"
 	}
 	return strings.HasPrefix(err.Code, "08") || strings.HasPrefix(err.Code, "53") // connections; out of something
+}
+
+// isAborted reports whether the server said only that a statement before had failed.
+func isAborted(err error) bool {
+	server, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && server.Code == "25P02"
+}
+
+// waited makes an outage of err where ctx ended before the platform's own first
+// statement was answered: having waited for a connection, or for a server that
+// hangs, says nothing of what was to be done.
+func waited(ctx context.Context, started time.Time, err error) error {
+	if err == nil || ctx.Err() == nil {
+		return err
+	}
+	return &outage{fmt.Errorf("store: waited %v for the database: %w", time.Since(started).Round(time.Millisecond), err)}
 }
 
 // outage marks errors of connections, which drivers return without a type.

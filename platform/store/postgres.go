@@ -131,6 +131,11 @@ func (t *serverTx) Rollback() error {
 // rollbackTimeout is how long a rollback may take before its connection is closed.
 const rollbackTimeout = 5 * time.Second
 
+// where says whom a connection is to, and as whom.
+func (p *postgres) where() string {
+	return fmt.Sprintf("role %s, server %s:%d, database %s, schema %s", p.config.User, p.config.Host, p.config.Port, p.config.Database, p.schema)
+}
+
 // unreachable marks errors of connecting that may pass: the server did not say
 // no, or said not yet.
 func unreachable(err error) error {
@@ -151,7 +156,10 @@ func (db *DB) await(ctx context.Context) error {
 		select {
 		case <-wait.C:
 		case <-ctx.Done():
-			return errors.Join(ctx.Err(), last)
+			if last != nil {
+				return fmt.Errorf("%w; the last answer: %w", ctx.Err(), last)
+			}
+			return ctx.Err()
 		}
 		err := db.write.PingContext(ctx)
 		if err == nil || !IsOutage(err) && ctx.Err() == nil {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"fmt"
 	"sync"
 	"time"
 
@@ -139,18 +138,14 @@ func (u *unit) begin() (*sql.Tx, error) {
 	return beginTx(u.db.write, context.WithValue(u.ctx, beginKey{}, u), nil)
 }
 
-// beginTx begins a transaction. Having waited for a connection in vain is an
-// outage: it says nothing of what was to be done with it.
+// beginTx begins a transaction, where ctx has not ended.
 func beginTx(db *sql.DB, ctx context.Context, o *sql.TxOptions) (*sql.Tx, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
 	started := time.Now()
 	tx, err := db.BeginTx(ctx, o)
-	if err != nil && ctx.Err() != nil {
-		return nil, &outage{fmt.Errorf("waited %v for a connection: %w", time.Since(started).Round(time.Millisecond), err)}
-	}
-	return tx, err
+	return tx, waited(ctx, started, err)
 }
 
 // commit puts messages into the outbox and makes all of it so.

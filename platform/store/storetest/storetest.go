@@ -1,26 +1,22 @@
 // Package storetest gives tests databases: SQLite in memory, and Postgres.
 // TROUPE_TEST_DATABASE says where Postgres is: the postgres:// URL of a server,
-// in which each test has a database of its own; container, which is one in a
+// on which each test has a database to itself; container, which is one in a
 // container for this test binary; or sqlite, which is none. Without it, the
 // container is taken where a Docker daemon answers.
 //
 // A test binary whose tests use Postgres ends with kafkatest.Main, which stops
-// the container. Start with [Each], which runs a test on both.
+// the container and drops the databases. Start with [Each], which runs a test on both.
 package storetest
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
-	"net/url"
 	"os"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
-	_ "github.com/jackc/pgx/v5/stdlib" // the driver pgx
 	"github.com/troupedev/troupe/platform/choreo"
 	"github.com/troupedev/troupe/platform/kafka/kafkatest"
 	"github.com/troupedev/troupe/platform/store"
@@ -62,43 +58,20 @@ func Each(t *testing.T, test func(t *testing.T, url string)) {
 	t.Run("postgres", func(t *testing.T) { test(t, Postgres(t)) })
 }
 
-// Postgres is the URL of an empty Postgres database that is gone when the test
-// ends. The test fails where Chosen is SQLite: ask that first.
+// Postgres is the URL of an empty Postgres database that nobody else uses until
+// the test ends. The test fails where Chosen is SQLite: ask that first.
 func Postgres(t testing.TB) string {
 	t.Helper()
-	address := server(t)
-	admin, err := sql.Open("pgx", address)
+	url, err := databases.take(server(t))
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer admin.Close()
-	name := fmt.Sprintf("troupe_test_%d_%d", os.Getpid(), databases.Add(1))
-	if _, err := admin.ExecContext(t.Context(), `CREATE DATABASE `+name); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { drop(t, address, name) })
-	parsed, err := url.Parse(address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	parsed.Path = "/" + name
-	return parsed.String()
-}
-
-var databases atomic.Int64
-
-func drop(t testing.TB, address, name string) {
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
-	defer cancel()
-	admin, err := sql.Open("pgx", address)
-	if err != nil {
-		t.Error(err)
-		return
-	}
-	defer admin.Close()
-	if _, err := admin.ExecContext(ctx, `DROP DATABASE `+name+` WITH (FORCE)`); err != nil {
-		t.Error(err)
-	}
+	t.Cleanup(func() {
+		if err := databases.giveBack(url); err != nil {
+			t.Error(err)
+		}
+	})
+	return url
 }
 
 // server is the URL of the server that all tests of this binary use.
