@@ -301,7 +301,7 @@ func (r *Relay) rest(ctx context.Context, look time.Time) (vacant bool, err erro
 // Publish, too.
 func (r *Relay) Step(ctx context.Context) (published int, next time.Time, err error) {
 	if r.session == nil && r.db.postgres == nil {
-		r.use(&fileSession{db: r.db, played: true})
+		r.use(&fileSession{db: r.db, holder: &holder{db: r.db}, played: true})
 	}
 	if err := r.open(ctx); err != nil {
 		return 0, time.Time{}, err
@@ -318,15 +318,17 @@ func (r *Relay) Step(ctx context.Context) (published int, next time.Time, err er
 	return t.published, r.due, errors.Join(err, t.failed)
 }
 
+// Close lets go of what Step took: a connection, and its buckets. The relay can
+// be used again. After [Relay.Run] there is nothing to close.
+func (r *Relay) Close() { r.drop() }
+
 // open opens a session where there is none.
 func (r *Relay) open(ctx context.Context) error {
 	if r.session != nil {
 		return nil
 	}
 	if r.db.postgres == nil {
-		s := &fileSession{db: r.db}
-		s.holder.db = r.db
-		r.use(s)
+		r.use(&fileSession{db: r.db, holder: &holder{db: r.db}})
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, statementTime)

@@ -169,7 +169,7 @@ func (s *serverSession) close() {
 // fileSession is a session with SQLite, by the connections of the service.
 type fileSession struct {
 	db     *DB
-	holder holder
+	holder *holder
 	played bool // by Step: nobody else is there
 }
 
