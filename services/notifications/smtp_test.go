@@ -17,11 +17,25 @@ import (
 	"github.com/troupedev/troupe/platform/choreo"
 )
 
-// host is a mail server that answers as its fields say. It talks to one client.
+// host is a mail server that answers as its fields say.
 type host struct {
 	recipient string        // answer to RCPT TO; default 250
 	hangs     time.Duration // before it says yes to the mail
-	taken     []string      // the mails it said yes to
+
+	mu    sync.Mutex
+	taken []string // the mails it said yes to
+}
+
+func (h *host) take(mail string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.taken = append(h.taken, mail)
+}
+
+func (h *host) mails() []string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.taken
 }
 
 // serve speaks until the client goes.
@@ -47,7 +61,7 @@ func (h *host) serve(conn net.Conn) {
 				return // the client went before the last line: nothing was sent
 			}
 			<-time.After(h.hangs)
-			h.taken = append(h.taken, strings.Join(lines, "\n"))
+			h.take(strings.Join(lines, "\n"))
 			say("250 taken")
 		case "QUIT":
 			return
@@ -88,8 +102,8 @@ func TestALetterThatIsNotPostedIsNotTaken(t *testing.T) {
 		}
 		l.drop()
 	})
-	if len(h.taken) != 0 {
-		t.Errorf("the server took %q", h.taken)
+	if got := h.mails(); len(got) != 0 {
+		t.Errorf("the server took %q", got)
 	}
 }
 
@@ -105,8 +119,9 @@ func TestALetterIsTakenOnceItIsPosted(t *testing.T) {
 		}
 		l.drop()
 	})
-	if len(h.taken) != 1 || !strings.Contains(h.taken[0], "Message-ID: <id-1@troupe.example>") || !strings.Contains(h.taken[0], "Dear Ada.") {
-		t.Errorf("the server took %q, want the mail once", h.taken)
+	got := h.mails()
+	if len(got) != 1 || !strings.Contains(got[0], "Message-ID: <id-1@troupe.example>") || !strings.Contains(got[0], "Dear Ada.") {
+		t.Errorf("the server took %q, want the mail once", got)
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"github.com/troupedev/troupe/events/users"
 	"github.com/troupedev/troupe/platform/choreo"
 	"github.com/troupedev/troupe/platform/choreotest"
+	"github.com/troupedev/troupe/platform/event"
 	service "github.com/troupedev/troupe/services/users"
 )
 
@@ -104,43 +105,32 @@ func TestAnAccountThatNobodyElseKnowsIsClosedAtOnce(t *testing.T) {
 	}, service.Service())
 }
 
-// asker asks users of whom it hears a deletion or closure, and tells what it learnt.
-func asker() choreo.Service {
-	ask := func(ctx context.Context, user string) (choreo.Events, error) {
-		found, err := choreo.Ask(ctx, users.ContactRequested{UserID: user})
-		if err != nil {
-			return nil, err
-		}
-		return choreo.Emit(found), nil
-	}
-	emits := choreo.Emits(users.ContactRequested{}, users.ContactFound{})
-	return choreo.Service{Name: "asker", Doc: "Asks users.", Reactions: []choreo.Reaction{
-		choreo.On(func(ctx context.Context, u users.UserRegistered) (choreo.Events, error) { return ask(ctx, u.UserID) }, emits),
-		choreo.On(func(ctx context.Context, u users.UserDeleted) (choreo.Events, error) { return ask(ctx, u.UserID) }, emits),
-		choreo.On(func(ctx context.Context, q users.AccountClosureRequested) (choreo.Events, error) {
-			return ask(ctx, q.UserID)
-		}, emits),
-	}}
+// contactOf asks users about the user that an event is about, and tells what it learnt.
+func contactOf[E event.Event](ctx context.Context, e E) (choreo.Events, error) {
+	found, err := choreo.Ask(ctx, users.ContactRequested{UserID: e.Key()})
+	return choreo.Emit(found), err
 }
 
 func TestUsersTellsHowAUserCanBeReached(t *testing.T) {
-	for name, c := range map[string]struct{ method, suffix string }{
-		"while there is one":     {},
-		"who was deleted":        {"DELETE", ""},
-		"whose account is ended": {"DELETE", "?erase=true"},
+	emits := choreo.Emits(users.ContactRequested{}, users.ContactFound{})
+	for name, c := range map[string]struct {
+		asks   choreo.Reaction
+		delete string
+		want   users.ContactFound
+	}{
+		"while there is one":     {choreo.On(contactOf[users.UserRegistered], emits), "", users.ContactFound{Name: "Ada", Email: "ada@example.com"}},
+		"who was deleted":        {choreo.On(contactOf[users.UserDeleted], emits), "?erase=false", users.ContactFound{Gone: true}},
+		"whose account is ended": {choreo.On(contactOf[users.AccountClosureRequested], emits), "?erase=true", users.ContactFound{Gone: true}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			choreotest.Play(t, func(s *choreotest.Stage) {
 				id := register(t, s, ada).UserID
-				want := []users.ContactFound{{UserID: id, Name: "Ada", Email: "ada@example.com"}}
-				if c.method != "" {
-					ask[service.Accepted](t, s, 202, c.method, "/users/"+id+c.suffix, "")
-					want = append(want, users.ContactFound{UserID: id, Gone: true})
+				if c.delete != "" {
+					ask[service.Accepted](t, s, 202, "DELETE", "/users/"+id+c.delete, "")
 				}
-				for _, found := range want {
-					s.Emitted(found)
-				}
-			}, service.Service(), asker())
+				c.want.UserID = id
+				s.Emitted(c.want)
+			}, service.Service(), choreo.Service{Name: "asker", Doc: "Asks users.", Reactions: []choreo.Reaction{c.asks}})
 		})
 	}
 }
