@@ -33,7 +33,7 @@ func (k *keeper) Answer(_ context.Context, reaction, id, service string, value [
 func gathers(got *string, o ...choreo.Option) choreo.Reaction {
 	return choreo.Gather(func(_ context.Context, c closed, all []found) (choreo.Events, error) {
 		*got = fmt.Sprint(c, all)
-		return choreo.Emit(paid{c.ID}), nil
+		return choreo.Emit(paid(c)), nil
 	}, append(o, choreo.Emits(paid{}))...)
 }
 
