@@ -23,12 +23,12 @@ func (g gatherer) Request(ctx context.Context, reaction, id string, value []byte
 	if err != nil {
 		return nil, err
 	}
-	return g.keep(ctx, reaction, id, value, string(names), "", nil)
+	return g.keep(ctx, reaction, id, append([]byte{}, value...), string(names), "", nil)
 }
 
 // Answer implements [choreo.Gatherer].
 func (g gatherer) Answer(ctx context.Context, reaction, id, service string, value []byte) (*choreo.Gathered, error) {
-	return g.keep(ctx, reaction, id, nil, nil, service, value)
+	return g.keep(ctx, reaction, id, nil, nil, service, append([]byte{}, value...)) // an empty answer is one too
 }
 
 // keep writes the row of the request first, whatever came: that locks it, so

@@ -67,6 +67,9 @@ func (db *DB) up(ctx context.Context, migrations fs.FS, versions string) error {
 	for _, m := range done {
 		db.config.Logger.DebugContext(ctx, "migrated", "service", db.config.Service, "file", m.Source.Path, "took", m.Duration)
 	}
+	if partial, ok := errors.AsType[*goose.PartialError](err); ok {
+		return fmt.Errorf("%s: %w", partial.Failed.Source.Path, partial.Err)
+	}
 	return err
 }
 

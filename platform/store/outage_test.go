@@ -218,6 +218,7 @@ func exists(ctx context.Context) error {
 type proxy struct {
 	to       string
 	away     atomic.Bool  // it takes no connection
+	refuse   atomic.Int64 // nor so many more
 	cutAfter atomic.Value // string: having sent that on, it answers no more
 
 	mu    sync.Mutex
@@ -249,8 +250,11 @@ func (p *proxy) start(t *testing.T, address string) string {
 				return
 			}
 			server, err := net.Dial("tcp", p.to)
-			if err != nil || p.away.Load() {
+			if err != nil || p.away.Load() || p.refuse.Add(-1) >= 0 {
 				client.Close()
+				if err == nil {
+					server.Close()
+				}
 				continue
 			}
 			p.mu.Lock()

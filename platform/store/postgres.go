@@ -177,14 +177,18 @@ func (db *DB) await(ctx context.Context) error {
 // one, nothing is asked of the server: a role may be allowed to use its schema,
 // and not to create any.
 func (p *postgres) createSchema(ctx context.Context, conn *sql.Conn) error {
-	var there bool
-	if err := conn.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM pg_namespace WHERE nspname = $1)`, p.schema).Scan(&there); err != nil || there {
-		return err
+	var allowed bool
+	err := conn.QueryRowContext(ctx, `SELECT has_schema_privilege(oid, 'USAGE') FROM pg_namespace WHERE nspname = $1`, p.schema).Scan(&allowed)
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		if _, err = conn.ExecContext(ctx, `CREATE SCHEMA `+pgx.Identifier{p.schema}.Sanitize()); err != nil {
+			return fmt.Errorf("creating the schema: %w", err)
+		}
+		return nil
+	case err == nil && !allowed:
+		return fmt.Errorf("the role may not use the schema; as its owner: GRANT USAGE, CREATE ON SCHEMA %s TO %s", p.schema, p.config.User)
 	}
-	if _, err := conn.ExecContext(ctx, `CREATE SCHEMA `+pgx.Identifier{p.schema}.Sanitize()); err != nil {
-		return fmt.Errorf("creating the schema %s: %w", p.schema, err)
-	}
-	return nil
+	return err
 }
 
 // locked runs do while no other process does so for the same schema.

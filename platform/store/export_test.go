@@ -1,0 +1,16 @@
+package store
+
+import (
+	"context"
+
+	"github.com/troupedev/troupe/platform/choreo"
+)
+
+// GathererOf is what Handle gives to the reactions of ctx.
+func GathererOf(ctx context.Context) choreo.Gatherer { return gatherer{unitOf(ctx)} }
+
+// Purge deletes a batch of what is old.
+func (db *DB) Purge(ctx context.Context) (rows int, err error) { return db.purge(ctx) }
+
+// PurgeBatch is how many rows of a table that are at most.
+const PurgeBatch = purgeBatch
