@@ -23,30 +23,68 @@ func (db *DB) Snapshot(ctx context.Context) (restore func(context.Context) error
 	return nil, errors.New("store: a snapshot is of " + Memory + " or of Postgres")
 }
 
-// memory is what SQLite's connections can do besides.
-type memory interface {
-	Serialize() ([]byte, error)
-	Deserialize([]byte) error
-}
-
+// snapshotMemory keeps the rows in temporary tables of the one connection. To
+// put back the whole database would be shorter, but all of its prepared
+// statements would have to be prepared again.
 func (db *DB) snapshotMemory(ctx context.Context) (func(context.Context) error, error) {
-	var kept []byte
-	err := db.raw(ctx, func(m memory) (err error) {
-		kept, err = m.Serialize()
-		return err
-	})
-	return func(ctx context.Context) error {
-		return db.raw(ctx, func(m memory) error { return m.Deserialize(kept) })
-	}, err
+	tables, err := db.fileTables(ctx)
+	if err != nil {
+		return nil, err
+	}
+	tables = append(tables, "sqlite_sequence") // the counters last, since what is inserted counts
+	var empty, fill []string
+	for _, table := range tables {
+		kept := quoted("kept " + table)
+		if _, err := db.write.ExecContext(ctx, `CREATE TEMP TABLE `+kept+` AS SELECT * FROM `+table); err != nil {
+			return nil, err
+		}
+		var filled bool
+		if err := db.write.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM temp.`+kept+`)`).Scan(&filled); err != nil {
+			return nil, err
+		}
+		empty = append([]string{`DELETE FROM ` + table}, empty...) // what refers to others first
+		if filled {
+			fill = append(fill, `DELETE FROM `+table, `INSERT INTO `+table+` SELECT * FROM temp.`+kept)
+		}
+	}
+	restore := append(empty, fill...)
+	return func(ctx context.Context) error { return db.executeAll(ctx, restore) }, nil
 }
 
-func (db *DB) raw(ctx context.Context, do func(memory) error) error {
-	c, err := db.write.Conn(ctx)
+// fileTables are the tables of a SQLite database, quoted. Goose's are not among them.
+func (db *DB) fileTables(ctx context.Context) (tables []string, err error) {
+	rows, err := db.write.QueryContext(ctx, `
+		SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT IN ($1, $2)
+		AND name NOT LIKE 'sqlite\_%' ESCAPE '\' ORDER BY rowid`, ownVersions, serviceVersions)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var name string
+		if err := rows.Scan(&name); err != nil {
+			return nil, err
+		}
+		tables = append(tables, quoted(name))
+	}
+	return tables, rows.Err()
+}
+
+func quoted(name string) string { return `"` + strings.ReplaceAll(name, `"`, `""`) + `"` }
+
+// executeAll runs the statements in one transaction.
+func (db *DB) executeAll(ctx context.Context, statements []string) error {
+	tx, err := db.write.BeginTx(ctx, nil)
 	if err != nil {
 		return err
 	}
-	defer c.Close()
-	return c.Raw(func(c any) error { return do(c.(*conn).driverConn.(memory)) })
+	defer tx.Rollback()
+	for _, s := range statements {
+		if _, err := tx.ExecContext(ctx, s); err != nil {
+			return fmt.Errorf("%s: %w", s, err)
+		}
+	}
+	return tx.Commit()
 }
 
 func (db *DB) snapshotServer(ctx context.Context) (func(context.Context) error, error) {

@@ -53,7 +53,7 @@ func sqlitePool(name string, connections int) (*sql.DB, error) {
 	if err != nil {
 		return nil, fmt.Errorf("store: %w", err)
 	}
-	pool := sql.OpenDB(connector{below, inFile{}})
+	pool := sql.OpenDB(connector{keepingStatements{below}, inFile{}})
 	pool.SetMaxOpenConns(connections)
 	pool.SetMaxIdleConns(connections)
 	return pool, nil
