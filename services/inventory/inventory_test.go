@@ -2,6 +2,7 @@ package inventory_test
 
 import (
 	"encoding/json"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -87,7 +88,7 @@ func TestPaidStockThatIsShortSaysWhatToRefund(t *testing.T) {
 }
 
 func TestAnOrderHasAllOfItsItemsOrNone(t *testing.T) {
-	for name, c := range map[string]struct {
+	cases := map[string]struct {
 		items []orders.Item
 		short string // the item that is short; empty: none
 		taken []int64
@@ -99,28 +100,34 @@ func TestAnOrderHasAllOfItsItemsOrNone(t *testing.T) {
 		"two lines of one item":         {[]orders.Item{{SKU: "mug", Quantity: 2}, {SKU: "desk", Quantity: 1}, {SKU: "mug", Quantity: 5}}, "", []int64{1, 0, 7}},
 		"two lines are short together":  {[]orders.Item{{SKU: "mug", Quantity: million}, {SKU: "mug", Quantity: 1}}, "mug", []int64{0, 0, 0}},
 		"something that nobody carries": {[]orders.Item{{SKU: "lamp", Quantity: 1}, {SKU: "spoon", Quantity: 1}}, "spoon", []int64{0, 0, 0}},
-	} {
-		t.Run(name, func(t *testing.T) {
-			choreotest.Play(t, func(s *choreotest.Stage) {
-				s.Send(created("o-1", c.items...))
-				if c.short != "" {
-					s.Emitted(short("o-1", c.short))
-				} else {
-					var items []inventory.Item
-					for _, i := range c.items {
-						items = append(items, inventory.Item(i))
-					}
-					s.Emitted(checked("o-1", items...))
-				}
-				s.NothingElse()
-				var want []service.Stock
-				for i, sku := range []string{"desk", "lamp", "mug"} {
-					want = append(want, service.Stock{SKU: sku, Available: million - c.taken[i], Reserved: c.taken[i]})
-				}
-				stands(t, s, want...)
-			}, service.Service())
-		})
 	}
+	choreotest.Play(t, func(s *choreotest.Stage) {
+		for _, order := range slices.Sorted(maps.Keys(cases)) {
+			c := cases[order]
+			var items []inventory.Item
+			for _, i := range c.items {
+				items = append(items, inventory.Item(i))
+			}
+			s.Send(created(order, c.items...))
+			if c.short != "" {
+				s.Emitted(short(order, c.short))
+			} else {
+				s.Emitted(checked(order, items...))
+			}
+			s.NothingElse()
+			var want []service.Stock
+			for i, sku := range []string{"desk", "lamp", "mug"} {
+				want = append(want, service.Stock{SKU: sku, Available: million - c.taken[i], Reserved: c.taken[i]})
+			}
+			stands(t, s, want...)
+
+			s.Send(failed(order)) // it all comes back, whatever the event says of items
+			if c.short == "" {
+				s.Emitted(inventory.InventoryReleased{OrderID: order, Channel: inventory.Wholesale, Reason: "card declined", Items: items})
+			}
+			s.NothingElse()
+		}
+	}, service.Service())
 }
 
 func TestAnOrderAsksOnce(t *testing.T) {

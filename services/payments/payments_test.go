@@ -2,6 +2,9 @@ package payments_test
 
 import (
 	"encoding/json"
+	"maps"
+	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -211,34 +214,57 @@ func TestABookingWithADeclinedCardFails(t *testing.T) {
 }
 
 func TestWhatEndsABookingIsRefundedOnce(t *testing.T) {
-	for name, c := range map[string]struct {
+	cases := map[string]struct {
 		ends   []event.Event
-		reason string
+		reason string // of the refund; empty: none
 	}{
-		"no seat":                {[]event.Event{full, full}, "no seat left on TR100"},
-		"expired":                {[]event.Event{expired, expired}, "not finished in time"},
-		"no seat, then expired":  {[]event.Event{full, expired}, "no seat left on TR100"},
-		"expired, then no seat":  {[]event.Event{expired, full}, "not finished in time"},
-		"cancelled by no seat":   {[]event.Event{full, cancelledBy(bookings.NoSeat)}, "no seat left on TR100"},
-		"cancelled, but not yet": {[]event.Event{cancelledBy(bookings.PaymentFailed)}, ""},
-	} {
-		t.Run(name, func(t *testing.T) {
-			play(t, func(s *choreotest.Stage, books *cards) {
-				s.Send(booked(good))
-				s.Emitted(choreotest.All[payments.PaymentConfirmed](s)[0])
-				s.Send(c.ends...)
-				if c.reason == "" {
-					s.NothingElse()
-					books.took(t, 19900, 0)
-					return
-				}
-				s.Emitted(refundedFor(c.reason))
-				s.NothingElse()
-				books.took(t, 19900, 19900)
-				stands(t, s, "b-1", "refunded")
-			})
-		})
+		"no seat":               {[]event.Event{full, full}, "no seat left on TR100"},
+		"expired":               {[]event.Event{expired, expired}, "not finished in time"},
+		"no seat, then expired": {[]event.Event{full, expired}, "no seat left on TR100"},
+		"expired, then no seat": {[]event.Event{expired, full}, "not finished in time"},
+		"cancelled by no seat":  {[]event.Event{full, cancelledBy(bookings.NoSeat)}, "no seat left on TR100"},
+		"cancelled otherwise":   {[]event.Event{cancelledBy(bookings.PaymentFailed)}, ""},
 	}
+	play(t, func(s *choreotest.Stage, books *cards) {
+		charged, refunded := int64(0), int64(0)
+		for _, id := range slices.Sorted(maps.Keys(cases)) {
+			c := cases[id]
+			s.Send(of(id, booked(good)))
+			all := choreotest.All[payments.PaymentConfirmed](s)
+			s.Emitted(all[len(all)-1])
+			charged += 19900
+			for _, e := range c.ends {
+				s.Send(of(id, e))
+			}
+			want := service.Status("charged")
+			if c.reason != "" {
+				back := refundedFor(c.reason)
+				back.Reference = id
+				s.Emitted(back)
+				refunded += 19900
+				want = "refunded"
+			}
+			s.NothingElse()
+			stands(t, s, url.PathEscape(id), want)
+		}
+		books.took(t, charged, refunded)
+	})
+}
+
+// of is e, of another booking.
+func of(booking string, e event.Event) event.Event {
+	switch e := e.(type) {
+	case bookings.BookingCreated:
+		e.BookingID = booking
+		return e
+	case bookings.BookingCancelled:
+		e.BookingID = booking
+		return e
+	case seats.SeatUnavailable:
+		e.BookingID = booking
+		return e
+	}
+	panic("not an event of a booking")
 }
 
 func cancelledBy(cause bookings.Cancellation) bookings.BookingCancelled {
