@@ -18,7 +18,8 @@ import (
 	paymentsservice "github.com/troupedev/troupe/services/payments"
 )
 
-// airline are the services that a flight needs, without those named.
+// airline are the services that a flight needs, without those named: the others
+// hear nothing of it, and would cost each of the many runs their database.
 func airline(t *testing.T, without ...string) choreo.Topology {
 	t.Helper()
 	names := slices.DeleteFunc([]string{"bookings", "payments", "seats", "tickets", "notifications"},
@@ -143,7 +144,8 @@ func checkTold(t *testing.T, s *choreotest.Stage) {
 		return
 	}
 	for _, ticket := range choreotest.All[tickets.TicketIssued](s) {
-		if len(mails[0].Attachments) != 1 || !strings.Contains(mails[0].Text, ticket.BookingCode) || len(mails[0].Attachments[0].Content) == 0 {
+		attached := mails[0].Attachments
+		if len(attached) != 1 || !strings.Contains(mails[0].Text, ticket.BookingCode) || !bytes.Contains(attached[0].Content, []byte(ticket.BookingCode)) {
 			t.Errorf("the mail of ticket %s is %+v", ticket.BookingCode, mails[0])
 		}
 	}
@@ -205,13 +207,18 @@ func TestExpiryRacesEachStep(t *testing.T) {
 				undone := got.refunded == got.paid && got.released == got.assigned && got.voided == got.issued
 				kept := got == trip{created: 1, paid: 1, assigned: 1, issued: 1, completed: 1}
 				once := got.completed+got.cancelled == 1 && got.paid <= 1 && got.assigned <= 1 && got.issued <= 1
-				if !once || got.cancelled == 1 && !undone || got.completed == 1 && !kept {
-					t.Errorf("it led to\n%+v", got)
+				told := len(s.Mails()) == got.issued+got.cancelled
+				if !once || !told || got.cancelled == 1 && !undone || got.completed == 1 && !kept {
+					t.Errorf("it led to\n%+v and %d mails", got, len(s.Mails()))
 				}
 				checkKept(t, s)
 			}, airline(t)...)
-			if want := map[string]int{"TR100": 4, "TR000": 2}[flight]; !testing.Short() && len(seen) != want {
-				t.Errorf("the seeds led to %d different ends, want %d: %v", len(seen), want, seen)
+			played := 0
+			for _, times := range seen {
+				played += times
+			}
+			if want := map[string]int{"TR100": 4, "TR000": 2}[flight]; played > 500 && len(seen) != want {
+				t.Errorf("%d seeds led to %d different ends, want %d: %v", played, len(seen), want, seen)
 			}
 		})
 	}
@@ -244,20 +251,5 @@ func TestAFlightIsNeverDoubleBooked(t *testing.T) {
 			t.Errorf("the seats are %v", taken)
 		}
 		checkKept(t, s)
-	}, airline(t)...)
-}
-
-// TestBookingCodesAreInTheTicketMail looks into what is attached.
-func TestBookingCodesAreInTheTicketMail(t *testing.T) {
-	choreotest.Play(t, func(s *choreotest.Stage) {
-		book(t, s, "TR100", goodCard)
-		issued, mails := choreotest.All[tickets.TicketIssued](s), s.Mails()
-		if len(issued) != 1 || len(mails) != 1 || len(mails[0].Attachments) != 1 {
-			t.Fatalf("tickets %+v, mails %+v", issued, mails)
-		}
-		ticket := mails[0].Attachments[0]
-		if strings.HasPrefix(ticket.Type, "text/html") && !bytes.Contains(ticket.Content, []byte(issued[0].BookingCode)) {
-			t.Errorf("%s lacks the code %s: %s", ticket.Name, issued[0].BookingCode, ticket.Content)
-		}
 	}, airline(t)...)
 }
