@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -89,7 +90,7 @@ func TestRepliesReachTheInstanceThatAsked(t *testing.T) {
 func TestNoReplyInTimeSaysWhomItWaitedFor(t *testing.T) {
 	s := newSite(t, kafkatest.Broker(t))
 	impatient := choreo.Topology{clerk(func(ctx context.Context, q asked) (told, error) {
-		ctx, cancel := context.WithTimeout(ctx, 50*time.Millisecond)
+		ctx, cancel := context.WithTimeout(ctx, 500*time.Millisecond)
 		defer cancel()
 		return ask(ctx, q)
 	})}
@@ -248,4 +249,23 @@ func TestRepliesOfOthersArePassedOver(t *testing.T) {
 	if got := <-value; fmt.Sprint(got) != fmt.Sprint(reply.Value) || len(a.pending) != 0 {
 		t.Errorf("got %v; pending %v", got, a.pending)
 	}
+}
+
+func TestAnAskerGoesOnWhereItsTopicWasMadeAnew(t *testing.T) {
+	s := newSite(t, kafkatest.Broker(t))
+	topology := choreo.Topology{clerk(ask)}
+	if err := s.client.Provision(t.Context(), Topics(topology, topology, s.prefix)); err != nil {
+		t.Fatal(err)
+	}
+	a := newAsker("clerk", Options{Client: s.client, Producer: s.producer, Prefix: s.prefix, Logger: discard, Directory: NewDirectory(nil)})
+	value := make(chan []byte, 1)
+	a.pending["mine"] = pending{"depot.Told", value}
+	ctx, cancel := context.WithCancel(t.Context())
+	var following sync.WaitGroup
+	following.Go(func() { a.follow(ctx, 99) }) // as the topic was before
+	reply := record(t, told{"1", "here"}, func(e *event.Envelope) { e.Cause = "mine" })
+	reply.Topic = "troupe.replies.clerk"
+	eventually(t, "a reply is heard", func() bool { s.publish(reply); return len(value) > 0 })
+	cancel()
+	following.Wait()
 }

@@ -3,6 +3,7 @@ package runtime
 import (
 	"context"
 	"fmt"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/fstest"
@@ -13,6 +14,7 @@ import (
 	"github.com/troupedev/troupe/platform/kafka"
 	"github.com/troupedev/troupe/platform/kafka/kafkatest"
 	"github.com/troupedev/troupe/platform/store"
+	"github.com/troupedev/troupe/platform/store/storetest"
 )
 
 // effects is a database in which each effect leaves a row.
@@ -127,4 +129,44 @@ func rowsOf(t *testing.T, db *store.DB) map[string]int {
 		t.Fatal(err)
 	}
 	return out
+}
+
+func TestWhatWasEmittedLastIsPublished(t *testing.T) {
+	s := newSite(t, kafkatest.Broker(t))
+	began, stopped := make(chan struct{}), make(chan struct{})
+	slow := stocker()
+	slow.Reactions = []choreo.Reaction{choreo.On(func(_ context.Context, e sold) (choreo.Events, error) {
+		close(began)
+		<-stopped
+		return choreo.Emit(packed{e.ID, "late"}), nil
+	}, choreo.Emits(packed{}))}
+	db := storetest.Open(t, store.Memory, "stocker", effects, nil)
+	ctx, cancel := context.WithCancel(t.Context())
+	stop := s.runIn(ctx, choreo.Topology{slow}, func(o *Options) { o.Stores = map[string]*store.DB{"stocker": db.DB} })
+	s.publish(sales(t, "1")...)
+	<-began
+	cancel()
+	close(stopped)
+	stop()
+	if got := whats(t, s.read(s.prefix+"depot", 2, packedIDs("1"))); got["1"] != "late" {
+		t.Errorf("published %v", got)
+	}
+}
+
+func TestARunEndsWhereAnOutboxCannotBeRead(t *testing.T) {
+	s := newSite(t, kafkatest.Broker(t))
+	db := storetest.Open(t, store.Memory, "stocker", effects, nil)
+	_, err := db.Handle(t.Context(), store.Entry{Reaction: "test", ID: "1"}, func(ctx context.Context) ([]choreo.Message, error) {
+		_, err := store.Tx(ctx).ExecContext(ctx, "ALTER TABLE troupe_outbox RENAME TO lost")
+		return nil, err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	err = Run(ctx, choreo.Topology{stocker()}, Options{Client: s.client, Prefix: s.prefix, Stores: map[string]*store.DB{"stocker": db.DB}})
+	if err == nil || !strings.Contains(err.Error(), "service stocker: outbox: ") {
+		t.Errorf("got %v", err)
+	}
 }
