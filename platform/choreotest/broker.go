@@ -47,6 +47,7 @@ func (s *Stage) append(messages []choreo.Message, from origin) {
 		}
 		one := &record{r, envelope}
 		s.log = append(s.log, one)
+		s.trace.add("log", "", "", one)
 		s.happened(one, from)
 		for _, p := range s.players {
 			p.hears(one)

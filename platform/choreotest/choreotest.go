@@ -101,6 +101,9 @@ func (u Setup) Play(t testing.TB, script func(*Stage), services ...choreo.Servic
 		for seed := first; seed <= n && !c.failed(t); seed++ {
 			c.perform(t, newDice(seed), script)
 		}
+		if c.failed(t) {
+			return
+		}
 	}
 }
 

@@ -176,7 +176,7 @@ func (c *company) publish(_ context.Context, messages []choreo.Message) error {
 	if p := c.stage.asked; p != nil {
 		return p.produce(messages)
 	}
-	c.stage.publish(messages, emitted)
+	c.stage.publish(messages, given)
 	return nil
 }
 

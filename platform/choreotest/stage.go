@@ -60,7 +60,6 @@ func (s *Stage) Send(events ...event.Event) {
 		if err != nil {
 			s.t.Fatalf("send %s: %v", e.EventType(), err)
 		}
-		s.trace.add("send", "", e.EventType().String(), nil)
 		s.publish(messages, given)
 	}
 	s.play()
@@ -105,7 +104,8 @@ func (s *Stage) key(r *http.Request) {
 	}
 }
 
-// insist sends the request until no fault comes in between.
+// insist sends the request until no fault comes in between: a service that died
+// has answered nothing, whatever it was about to say.
 func (s *Stage) insist(r *http.Request, body string) *httptest.ResponseRecorder {
 	for {
 		p := s.serving(r)
@@ -119,12 +119,13 @@ func (s *Stage) insist(r *http.Request, body string) *httptest.ResponseRecorder 
 		s.asked = p
 		s.company.api.ServeHTTP(w, again)
 		s.asked = nil
-		struck := p != nil && p.struck != nil
 		s.trace.add("answer", "", fmt.Sprintf("%s %s: %d", r.Method, r.URL.Path, w.Code), nil)
-		if p != nil {
-			p.recover()
+		if p == nil || p.struck == nil {
+			return w
 		}
-		if !struck || w.Code < http.StatusInternalServerError {
+		lost := p.struck.crashed || w.Code >= http.StatusInternalServerError
+		p.recover()
+		if !lost {
 			return w
 		}
 	}
