@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -25,8 +27,9 @@ const variable = "TROUPE_PYTHON"
 func TestMain(m *testing.M) { kafkatest.Main(m) }
 
 // TestPythonTakesPart has all services but shipping run, and Python in its
-// place: an order placed over HTTP and one placed by Python both come to their
-// end, by way of Python, and everything that Python wrote is as Troupe writes it.
+// place, which is killed and started again: orders placed over HTTP and by Python
+// come to their end by way of Python, and everything that Python wrote is as
+// Troupe writes it.
 func TestPythonTakesPart(t *testing.T) {
 	python := os.Getenv(variable)
 	if python == "" {
@@ -42,12 +45,15 @@ func TestPythonTakesPart(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	byPython := s.run("checkout.py", "p-1", rig.CardGood)
-	declined := s.run("checkout.py", "p-2", rig.CardDeclined)
-
 	storefront := []string{"orders.OrderPlaced", "payments.PaymentProcessed", "inventory.InventoryReserved",
 		"notifications.NotificationSent", "shipping.ShippingArranged", "notifications.NotificationSent", "orders.OrderFulfilled"}
 	s.leadsTo(byHTTP.FlowID, storefront...)
+	s.fulfilled(byHTTP.OrderID)
+
+	s.killShipping()
+	byPython := s.run("checkout.py", "p-1", rig.CardGood)
+	declined := s.run("checkout.py", "p-2", rig.CardDeclined)
+	s.startShipping()
 	s.leadsTo(wholesale.FlowID, "orders.OrderCreated", "inventory.InventoryChecked", "payments.PaymentProcessed",
 		"shipping.ShippingArranged", "notifications.NotificationSent", "orders.OrderFulfilled")
 	s.leadsTo(byPython, storefront...)
@@ -132,6 +138,15 @@ func (s *stage) startShipping() {
 	})
 }
 
+// killShipping ends the subscriber without a chance to say so.
+func (s *stage) killShipping() {
+	s.Helper()
+	if err := s.shipping.Process.Kill(); err != nil {
+		s.Fatal(err)
+	}
+	_ = s.shipping.Wait() // says that it was killed
+}
+
 // endShipping asks the subscriber to end, and demands that it does so in order.
 func (s *stage) endShipping() {
 	s.Helper()
@@ -174,6 +189,28 @@ func (s *stage) leadsTo(flow string, want ...string) {
 	if err != nil {
 		s.Fatal(err)
 	}
+}
+
+// fulfilled demands that the orders service knows of the parcel.
+func (s *stage) fulfilled(order string) {
+	s.Helper()
+	var got struct{ Status, TrackingNumber string }
+	err := rig.Await(s.ctx, func(ctx context.Context) error {
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+s.troupe.API+"/orders/"+order, nil)
+		if err != nil {
+			return err
+		}
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			return err
+		}
+		defer resp.Body.Close()
+		return json.NewDecoder(resp.Body).Decode(&got)
+	})
+	if err != nil || got.Status != "fulfilled" || !strings.HasPrefix(got.TrackingNumber, "PY") {
+		s.Errorf("order %s stands so: %+v, %v", order, got, err)
+	}
+	http.DefaultClient.CloseIdleConnections()
 }
 
 // wellFormed checks ids, headers, keys and partitions of all that was written,

@@ -62,6 +62,7 @@ def main(brokers, folder):
         "auto.offset.reset": "earliest",
         "enable.auto.commit": False,
         "isolation.level": "read_committed",
+        "session.timeout.ms": 6000,  # how long a subscriber that was killed keeps its partitions
         "topic.metadata.refresh.interval.ms": 1000,
     })
     running = True
