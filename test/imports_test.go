@@ -88,7 +88,10 @@ var wrapped = []struct {
 	{"github.com/twmb/franz-go", []string{"platform/kafka/embedded"}},
 	{"github.com/danielgtaylor/huma", []string{"platform/web", "services"}},
 	{"github.com/spf13/cobra", []string{"platform/cli", "platform/contract/schemas"}},
-	{"github.com/testcontainers/testcontainers-go", []string{"platform/kafka/kafkatest"}},
+	{"github.com/testcontainers/testcontainers-go", []string{"platform/kafka/kafkatest", "platform/store/storetest"}},
+	{"github.com/jackc/pgx", []string{"platform/store", "platform/choreotest"}},
+	{"modernc.org/sqlite", []string{"platform/store"}},
+	{"github.com/pressly/goose", []string{"platform/store"}},
 }
 
 func mayUse(folder, library string) string {
