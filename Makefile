@@ -18,11 +18,11 @@ image: ## build the image of the services: a static binary, and the certificates
 	CGO_ENABLED=0 GOOS=linux go build -trimpath -o dist/troupe .
 	cp "$$(ls $(AUTHORITIES) 2>/dev/null | head -n 1)" dist/ca-certificates.crt && docker compose build --quiet
 
-up: image ## run every service as a container, on Apache Kafka and a mail server
+up: image ## run every service as a container, on Apache Kafka, Postgres and a mail server
 	docker compose up --wait --detach
 	@sed -n 's/^#   //p' compose.yaml
 
-down: ## end what `make up` started; Kafka's data stays
+down: ## end what `make up` started; what Kafka and Postgres hold stays
 	docker compose down
 
 logs: ## follow the logs of what `make up` started
@@ -49,7 +49,7 @@ test: ## run all tests; end to end on Kafka in a container where Docker answers,
 e2e: ## run the end-to-end tests alone; TROUPE_TEST_BROKER=container|embedded forces a broker
 	go test -count=1 -timeout 20m ./test/e2e
 
-smoke: ## place orders through `make up`, with ports of its own
+smoke: ## order, register and book through `make up`, with ports of its own
 	go run ./test/smoke
 
 soak: ## place 5,000 orders on Kafka in containers while services are killed; about 3 minutes

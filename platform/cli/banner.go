@@ -20,6 +20,9 @@ func (r *run) banner() string {
 		kind = "Kafka, embedded"
 	}
 	fmt.Fprintf(tab, "  %s\t%s\n", kind, strings.Join(r.about.Brokers, ", "))
+	if len(r.databases) > 0 {
+		fmt.Fprintf(tab, "  state\t%s\n", r.config.databasePlace())
+	}
 	if r.hasRoutes() {
 		fmt.Fprintf(tab, "  API\t%s\tdocs at %s\n", api, api+web.PathDocs)
 	}

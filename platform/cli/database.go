@@ -3,6 +3,8 @@ package cli
 import (
 	"context"
 	"fmt"
+	"net/url"
+	"strings"
 	"sync"
 	"time"
 
@@ -25,6 +27,18 @@ func (c *config) database() string {
 		return c.Database
 	}
 	return schemeSQLite + c.Data
+}
+
+// databasePlace says where state is, and no password.
+func (c *config) databasePlace() string {
+	if folder, ok := strings.CutPrefix(c.database(), schemeSQLite); ok {
+		return "SQLite files in " + folder
+	}
+	u, err := url.Parse(c.Database)
+	if err != nil {
+		return "Postgres" // its address was good enough for the driver
+	}
+	return "Postgres at " + u.Host + u.Path
 }
 
 // openDatabases opens those of the services that run here, side by side. Where

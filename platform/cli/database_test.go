@@ -103,6 +103,9 @@ func TestRunKeepsStateOverRestarts(t *testing.T) {
 			args = []string{"--database", url}
 		}
 		s := launchKeeping(t, data, args...)
+		if want := map[bool]string{true: "SQLite files in " + data, false: "Postgres at "}[url == store.Memory]; !strings.Contains(s.banner, want) {
+			t.Errorf("the banner lacks %q: %s", want, s.banner)
+		}
 		first := s.post(t, `{"who":"Ada"}`)
 		s.awaitCounted(t, first)
 		if status, body := s.get(t, "http://"+s.Console+console.PathReady); status != http.StatusOK {
