@@ -66,9 +66,9 @@ func TestProvisionBringsSettingsInLine(t *testing.T) {
 
 func TestProvisionNamesEveryDifferenceItWillNotMend(t *testing.T) {
 	c := dial(t, kafkatest.Broker(t))
-	few, many, odd := kafkatest.Name(t), kafkatest.Name(t), kafkatest.Name(t)
+	few, many, odd, own := kafkatest.Name(t), kafkatest.Name(t), kafkatest.Name(t), kafkatest.Name(t)
 	ctx := within(t, time.Minute)
-	err := c.Provision(ctx, []kafka.TopicConfig{{Name: few, Partitions: 2}, {Name: many, Partitions: 4}, {Name: odd, Partitions: 1}})
+	err := c.Provision(ctx, []kafka.TopicConfig{{Name: few, Partitions: 2}, {Name: many, Partitions: 4}, {Name: odd, Partitions: 1}, {Name: own, Partitions: 2}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -76,11 +76,13 @@ func TestProvisionNamesEveryDifferenceItWillNotMend(t *testing.T) {
 		{Name: few, Partitions: 4},
 		{Name: many, Partitions: 2, Replication: 3},
 		{Name: odd, Partitions: 1, Settings: map[string]string{"retention.ms": "soon"}},
+		{Name: own, Partitions: 1, Expendable: true},
 	})
 	wants := []string{
 		"topic " + few + " has 2 partitions, domain.yaml says 4: raise them (kafka-topics.sh --alter --topic " + few + " --partitions 4;",
 		"topic " + many + " has 4 partitions, domain.yaml says 2",
 		"topic " + many + " has replication 1, domain.yaml says 3",
+		"topic " + own + " has 2 partitions and has to have 1: stop what uses it and delete it",
 	}
 	if kafkatest.Chosen(kafkatest.Embedded) == kafkatest.Container { // the embedded broker takes any value
 		wants = append(wants, "settings of topic "+odd)

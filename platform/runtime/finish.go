@@ -19,8 +19,9 @@ type completion struct {
 
 // finisher is the one seam through which completed work leaves the runtime: work has
 // ended, and its offset may be committed, only when the finisher says so. At
-// least once is [produce]; a store's transaction and a Kafka transaction are
-// further ones.
+// least once is [produce], and [replies] for answers; a Kafka transaction would
+// be another. What a service with a store emitted its outbox has by then: only
+// its dead letters are left to be made lasting.
 type finisher interface {
 	// Finish makes completions lasting and calls done once for each of them,
 	// from any goroutine, and maybe before it returns. It blocks while there is

@@ -100,6 +100,7 @@ func replyTopic(service, prefix string) kafka.TopicConfig {
 		Name:       choreo.ReplyTopic(prefix, service),
 		Partitions: 1,
 		Settings:   map[string]string{cleanupPolicy: deletes, retentionMs: retention(keepReplies), segmentMs: retention(keepReplies)},
+		Expendable: true,
 	}
 }
 
@@ -108,6 +109,7 @@ func announcementTopic(prefix string) kafka.TopicConfig {
 		Name:       choreo.AnnouncementTopic(prefix),
 		Partitions: 1,
 		Settings:   map[string]string{cleanupPolicy: compacts, retentionMs: retention(-1), segmentMs: retention(24 * time.Hour)},
+		Expendable: true,
 	}
 }
 
