@@ -68,8 +68,7 @@ func runIn(t *testing.T, folder string) func(name string, args ...string) string
 		t.Helper()
 		cmd := exec.CommandContext(t.Context(), name, args...)
 		cmd.Dir = folder
-		// Without the folder's name in it, what was built for one copy serves the next.
-		cmd.Env = append(os.Environ(), "GOFLAGS=-trimpath", "TROUPE_SEEDS=50")
+		cmd.Env = append(os.Environ(), "TROUPE_SEEDS=50", "TROUPE_TEST_DATABASE=sqlite")
 		out, err := cmd.CombinedOutput()
 		if err != nil {
 			t.Fatalf("%s %s: %v\n%s", name, strings.Join(args, " "), err, out)
