@@ -44,7 +44,7 @@ func (db *DB) openSQLite(folder string) (err error) {
 	if db.write, err = sqlitePool(name+"&_txlock=immediate", 1); err != nil {
 		return err
 	}
-	db.read, err = sqlitePool(name, db.config.Connections-1)
+	db.read, err = sqlitePool(name+"&_pragma=query_only(1)", db.config.Connections-1)
 	return err
 }
 
@@ -70,10 +70,11 @@ func (inFile) begin(ctx context.Context, c driverConn, o driver.TxOptions, u *un
 		return nil, err
 	}
 	if o.ReadOnly {
-		if err := queryOnly(c, 1); err != nil {
+		before, err := changes(c)
+		if err != nil {
 			return nil, errors.Join(err, tx.Rollback())
 		}
-		return readTx{tx, c}, nil
+		return readTx{tx, c, before}, nil
 	}
 	if u != nil {
 		if err := enter(ctx, c, u); err != nil {
@@ -99,18 +100,36 @@ func enter(ctx context.Context, c driverConn, u *unit) error {
 	return errDuplicate
 }
 
-// readTx is a transaction that changes nothing: the driver lets it.
+// readTx is a transaction that is to change nothing. A database in memory has
+// one connection, which would let it; to forbid it by a pragma would have every
+// statement of the connection prepared anew.
 type readTx struct {
 	driver.Tx
-	conn driverConn
+	conn   driverConn
+	before int64
 }
 
-func (t readTx) Commit() error   { return errors.Join(t.Tx.Commit(), queryOnly(t.conn, 0)) }
-func (t readTx) Rollback() error { return errors.Join(t.Tx.Rollback(), queryOnly(t.conn, 0)) }
+func (t readTx) Rollback() error {
+	after, err := changes(t.conn)
+	if err == nil && after != t.before {
+		err = errors.New("store: a Read changes nothing; what it changed was taken back")
+	}
+	return errors.Join(t.Tx.Rollback(), err)
+}
 
-func queryOnly(c driverConn, on int) error {
-	_, err := c.ExecContext(context.Background(), fmt.Sprintf("PRAGMA query_only = %d", on), nil)
-	return err
+// changes is how many rows the connection has ever changed.
+func changes(c driverConn) (int64, error) {
+	rows, err := c.QueryContext(context.Background(), `SELECT total_changes()`, nil)
+	if err != nil {
+		return 0, err
+	}
+	defer rows.Close()
+	row := make([]driver.Value, 1)
+	if err := rows.Next(row); err != nil {
+		return 0, err
+	}
+	n, _ := row[0].(int64)
+	return n, nil
 }
 
 // lockFolder runs do while no other process does so in the same folder.

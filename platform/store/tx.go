@@ -62,7 +62,7 @@ func (db *DB) Handle(ctx context.Context, e Entry, handle func(context.Context) 
 		return known, err
 	}
 	u := &unit{db: db, ctx: ctx, entry: e}
-	defer u.rollback() // also where handle panics
+	defer func() { _ = u.rollback() }() // also where handle panics
 	messages, err := handle(choreo.WithGatherer(u.context(), gatherer{u}))
 	if broken := u.broken(); broken != nil {
 		err = broken
@@ -79,10 +79,13 @@ func (db *DB) Handle(ctx context.Context, e Entry, handle func(context.Context) 
 // Read runs read in a transaction that changes nothing: [Tx] works in it.
 func (db *DB) Read(ctx context.Context, read func(context.Context) error) error {
 	u := &unit{db: db, ctx: ctx, readOnly: true}
-	defer u.rollback()
+	defer func() { _ = u.rollback() }() // where read panics
 	err := read(u.context())
 	if broken := u.broken(); broken != nil {
 		return broken
+	}
+	if ended := u.rollback(); err == nil && ctx.Err() == nil {
+		err = ended
 	}
 	return err
 }
@@ -188,10 +191,15 @@ func (u *unit) lost(err error) error {
 var errEnded = choreo.Permanent(errors.New(
 	"store: the handler has ended its transaction itself; it is committed when the handler returns, and rolled back when it returns an error"))
 
-func (u *unit) rollback() {
+// rollback ends the transaction where that has not been done.
+func (u *unit) rollback() error {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if u.tx != nil {
-		_ = u.tx.Rollback() // sql.ErrTxDone after a commit
+	if u.tx == nil {
+		return nil
 	}
+	if err := u.tx.Rollback(); !errors.Is(err, sql.ErrTxDone) {
+		return err
+	}
+	return nil
 }
