@@ -1,0 +1,75 @@
+package services_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/troupedev/troupe/platform/choreotest"
+	"github.com/troupedev/troupe/services"
+	inventoryservice "github.com/troupedev/troupe/services/inventory"
+	ordersservice "github.com/troupedev/troupe/services/orders"
+	paymentsservice "github.com/troupedev/troupe/services/payments"
+)
+
+// bulk is an order of a tenth of all the mugs that there are.
+func bulk(channel, card string) string {
+	line := `{"sku":"mug","quantity":1000}`
+	return fmt.Sprintf(`{"channel":%q,"customer":"Ada","email":"ada@example.com","card":%q,"items":[%s]}`,
+		channel, card, strings.Repeat(line+",", 99)+line)
+}
+
+// TestOrdersTogetherAddUp has more mugs ordered than there are, through both
+// channels and with cards of every kind, all together. In the end each order has
+// its mugs and is paid, or has none and has paid nothing, and the books agree.
+func TestOrdersTogetherAddUp(t *testing.T) {
+	const seeds = 200 // of a hundred events each; TestFlows has every flow under more
+	choreotest.Setup{Seeds: seeds}.Play(t, func(s *choreotest.Stage) {
+		var ids []string
+		s.Together(func() {
+			for i := range 13 {
+				channel := []string{"storefront", "wholesale"}[i%2]
+				card := []string{"4242424242424242", paymentsservice.CardFailsTwice, paymentsservice.CardDeclined}[max(0, i-10)]
+				status, answer := s.Request("POST", "/orders", bulk(channel, card))
+				var placed ordersservice.PlacedOrder
+				if err := json.Unmarshal([]byte(answer), &placed); err != nil || status != 202 {
+					t.Fatalf("got %d %s", status, answer)
+				}
+				ids = append(ids, placed.OrderID)
+			}
+		})
+		reserved := int64(0)
+		for _, id := range ids {
+			order, payment := asked[ordersservice.Order](t, s, "/orders/"+id), asked[paymentsservice.Payment](t, s, "/payments/"+id)
+			switch {
+			case order.Status == "fulfilled" && payment.Status == "charged" && payment.Amount == order.Total:
+				reserved += 100_000
+			case order.Status == "cancelled" && payment.Status != "charged":
+			default:
+				t.Errorf("order %s is %s (%s), its payment %+v", id, order.Status, order.Reason, payment)
+			}
+		}
+		for _, stock := range asked[inventoryservice.AllStock](t, s, "/stock").Stock {
+			if stock.SKU == "mug" && (stock.Reserved != reserved || stock.Available+stock.Reserved != 1_000_000) {
+				t.Errorf("orders have %d mugs, the stock is %+v", reserved, stock)
+			}
+		}
+		if reserved < 900_000 { // wholesale that is declined may have held some while others asked
+			t.Errorf("only %d mugs are sold", reserved)
+		}
+	}, services.All()...)
+}
+
+// asked is what a route answers: nothing where it knows nothing.
+func asked[T any](t *testing.T, s *choreotest.Stage, path string) (out T) {
+	t.Helper()
+	status, answer := s.Request("GET", path, "")
+	if status == 404 {
+		return out
+	}
+	if err := json.Unmarshal([]byte(answer), &out); err != nil || status != 200 {
+		t.Fatalf("GET %s: got %d %s", path, status, answer)
+	}
+	return out
+}
