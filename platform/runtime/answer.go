@@ -12,11 +12,11 @@ import (
 // replyFault says why the reply to a request must not go where the request
 // wants it: whoever may publish requests could have replies written anywhere.
 func (s *Service) replyFault(e *event.Envelope) error {
-	if !s.answering || e.ReplyTo == "" || choreo.IsReplyTopic(s.Prefix, e.ReplyTo) {
+	if !s.answering || e.ReplyTo == "" || choreo.IsReplyTopic(s.options.Prefix, e.ReplyTo) {
 		return nil
 	}
 	return fmt.Errorf("%s wants its reply on topic %q, which is no topic of replies; those begin with %s",
-		e.Type, e.ReplyTo, choreo.ReplyTopic(s.Prefix, ""))
+		e.Type, e.ReplyTo, choreo.ReplyTopic(s.options.Prefix, ""))
 }
 
 // replies finishes answers: like produce, but a reply that cannot be produced

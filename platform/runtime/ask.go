@@ -36,14 +36,14 @@ func (i *inquiry) Ask(ctx context.Context, request event.Event) ([]byte, error) 
 	if deadline, ok := ctx.Deadline(); ok {
 		expiry = now.Add(time.Until(deadline))
 	}
-	m, err := i.work.handler.emitter.Request(event.From(ctx), request, choreo.ReplyTopic(s.Prefix, s.name), now, expiry)
+	m, err := i.work.handler.emitter.Request(event.From(ctx), request, choreo.ReplyTopic(s.options.Prefix, s.name), now, expiry)
 	if err != nil {
 		return nil, err
 	}
-	if s.ServiceOptions.Ask == nil {
+	if s.options.Ask == nil {
 		return nil, choreo.Permanent(fmt.Errorf("%s: reaction %s asks %s where nobody can be asked: ServiceOptions.Ask is nil", s.name, i.work.Reaction(), t))
 	}
-	return s.ServiceOptions.Ask(ctx, m)
+	return s.options.Ask(ctx, m)
 }
 
 // asker asks for all handlers of one service: it publishes their requests and

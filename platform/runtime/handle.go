@@ -71,15 +71,15 @@ func (s *Service) attempt(ctx context.Context, w *Work, attempt int, now time.Ti
 	defer cancel()
 	run := func(ctx context.Context) ([]choreo.Message, error) { return s.run(ctx, w, now) }
 	switch {
-	case s.Store == nil:
+	case s.options.Store == nil:
 		messages, err = run(ctx)
 	case s.answering:
-		err = s.Store.Read(ctx, func(ctx context.Context) (err error) {
+		err = s.options.Store.Read(ctx, func(ctx context.Context) (err error) {
 			messages, err = run(ctx)
 			return err
 		})
 	default:
-		duplicate, err = s.Store.Handle(ctx, store.Entry{Reaction: w.Reaction(), ID: w.Envelope.ID}, run)
+		duplicate, err = s.options.Store.Handle(ctx, store.Entry{Reaction: w.Reaction(), ID: w.Envelope.ID}, run)
 	}
 	return messages, duplicate, err
 }
@@ -119,7 +119,7 @@ func (s *Service) failed(ctx context.Context, w *Work, attempt int, err error) R
 	if ctx.Err() != nil {
 		return result
 	}
-	if s.Store != nil && store.IsOutage(err) {
+	if s.options.Store != nil && store.IsOutage(err) {
 		result.Outage, result.Wait = true, s.outageWait(w.outages)
 		w.outages++
 		return result
@@ -174,5 +174,5 @@ func (s *Service) outageWait(before int) time.Duration {
 
 // shorten takes a random part of at most half off a wait.
 func (s *Service) shorten(d time.Duration) time.Duration {
-	return d - time.Duration(s.Jitter()*float64(d/2))
+	return d - time.Duration(s.options.Jitter()*float64(d/2))
 }

@@ -59,9 +59,9 @@ func (s *Service) Judge(r *kafka.Record) (v Verdict) {
 	}
 	v.Envelope = &envelope
 	v = s.decode(h, &envelope, r.Value)
-	if len(v.Work) > 0 && envelope.Hop > s.Hops {
+	if len(v.Work) > 0 && envelope.Hop > s.options.Hops {
 		return dead(&envelope, CauseHopLimit, fmt.Errorf("%s is event %d of flow %s, more than %d: reactions seem to lead to each other in a loop",
-			envelope.Type, envelope.Hop, envelope.Flow, s.Hops))
+			envelope.Type, envelope.Hop, envelope.Flow, s.options.Hops))
 	}
 	if err := s.replyFault(&envelope); err != nil && len(v.Work) > 0 {
 		return dead(&envelope, CauseReplyTopic, err)

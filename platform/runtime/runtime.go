@@ -64,7 +64,7 @@ type Database interface {
 // Service is one service's declaration, compiled for looking up what to do
 // with a record. It holds no state and may be used by many goroutines.
 type Service struct {
-	ServiceOptions
+	options   ServiceOptions
 	name      string
 	answering bool                // it has the answers, and nothing else
 	topics    map[string]*hearing // by topic name, prefix included
@@ -106,18 +106,18 @@ func NewAnswers(t choreo.Topology, s *choreo.Service, o ServiceOptions) *Service
 
 func compile(t choreo.Topology, s *choreo.Service, o ServiceOptions, answering bool) *Service {
 	c := &Service{
-		ServiceOptions: o,
-		name:           s.Name,
-		answering:      answering,
-		topics:         map[string]*hearing{},
-		schemas:        contract.NewIndex(t.Types()...),
-		decodeAny:      t.Decoder(),
+		options:   o,
+		name:      s.Name,
+		answering: answering,
+		topics:    map[string]*hearing{},
+		schemas:   contract.NewIndex(t.Types()...),
+		decodeAny: t.Decoder(),
 	}
-	if c.Hops == 0 {
-		c.Hops = choreo.DefaultHops
+	if c.options.Hops == 0 {
+		c.options.Hops = choreo.DefaultHops
 	}
-	if c.Jitter == nil {
-		c.Jitter = rand.Float64
+	if c.options.Jitter == nil {
+		c.options.Jitter = rand.Float64
 	}
 	for i := range s.Reactions {
 		if r := &s.Reactions[i]; answering == (r.Reply() != nil) {
@@ -130,14 +130,14 @@ func compile(t choreo.Topology, s *choreo.Service, o ServiceOptions, answering b
 // hear indexes a reaction by what it hears.
 func (s *Service) hear(r *choreo.Reaction) {
 	one := &handler{r, choreo.Emitter{
-		Service: s.name, Reaction: r.Name(), Declared: r.Emits(), Stored: s.Store != nil && !s.answering, Expects: s.Expects,
+		Service: s.name, Reaction: r.Name(), Declared: r.Emits(), Stored: s.options.Store != nil && !s.answering, Expects: s.options.Expects,
 	}}
 	if len(r.Hears()) == 0 {
-		h := s.topic(choreo.TopicName(s.Prefix, r.Domains()[0]))
+		h := s.topic(choreo.TopicName(s.options.Prefix, r.Domains()[0]))
 		h.all = append(h.all, one)
 	}
 	for _, typ := range r.Hears() {
-		s.topic(choreo.TopicName(s.Prefix, typ.Domain)).add(typ, one)
+		s.topic(choreo.TopicName(s.options.Prefix, typ.Domain)).add(typ, one)
 	}
 }
 

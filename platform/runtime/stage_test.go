@@ -72,7 +72,7 @@ func perform(t *testing.T, o Options, handler func(context.Context, sold) (chore
 		m := newMember(context.WithoutCancel(t.Context()), NewService(topology, &topology[0], ServiceOptions{}), group{}, o)
 		s.member, s.shared = m, m.shared
 		s.shared.finisher = &produce{sender: s}
-		s.shared.service.Jitter = func() float64 { return 0 }
+		s.shared.service.options.Jitter = func() float64 { return 0 }
 		s.shared.committer.use(s)
 		ctx, cancel := context.WithCancel(t.Context())
 		var committing sync.WaitGroup
