@@ -32,9 +32,8 @@ type Mail struct {
 	Subject     string
 	Text        string
 	Attachments []Attachment
-	// Reopens says that the recipient is one of ours again, if an account of
-	// theirs was closed before.
-	Reopens bool
+	// Forget says that it is not to be kept to whom the mail went.
+	Forget bool
 }
 
 // Attachment is a file that comes with a [Mail].
@@ -90,24 +89,19 @@ func (s *service) post(ctx context.Context, id string, m Mail) error {
 // mark notes that the mail was sent, for as long as the transaction may be
 // committed; that begins it.
 func mark(ctx context.Context, id string, m Mail) error {
-	tx := store.Tx(ctx)
-	if m.Reopens {
-		if _, err := tx.ExecContext(ctx, `delete from closed where hash = $1`, hash(m.To)); err != nil {
-			return err
-		}
+	recipient := recipientOf(m.To)
+	if m.Forget {
+		recipient = ""
 	}
-	_, err := tx.ExecContext(ctx,
-		`insert into mails (event_id, recipient, kind, sent_at)
-		values ($1, case when exists (select 1 from closed where hash = $2) then '' else $3 end, $4, $5)`,
-		id, hash(m.To), address(m.To), m.Kind, time.Now().UnixMilli())
+	_, err := store.Tx(ctx).ExecContext(ctx, `insert into mails (event_id, recipient, kind, sent_at) values ($1, $2, $3, $4)`,
+		id, recipient, m.Kind, time.Now().UnixMilli())
 	return err
 }
 
-// address is an email address as it is compared.
-func address(email string) string { return strings.ToLower(email) }
-
-func hash(email string) string {
-	sum := sha256.Sum256([]byte(address(email)))
+// recipientOf is what is kept of an address: enough to know it again, so that
+// what was sent there can be erased, and no more.
+func recipientOf(email string) string {
+	sum := sha256.Sum256([]byte(strings.ToLower(email)))
 	return hex.EncodeToString(sum[:])
 }
 

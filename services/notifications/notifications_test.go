@@ -69,8 +69,8 @@ func TestTheCustomerIsTold(t *testing.T) {
 				if len(m.To) != 1 || m.To[0] != email || m.Subject != c.subject || !strings.Contains(m.Text, c.says) {
 					t.Errorf("the mail is %+v", m)
 				}
-				sent := s.Rows("notifications", `select event_id, recipient, kind from mails`)
-				if len(sent) != 1 || !strings.Contains(m.ID, sent[0][0]) || sent[0][1] != email || sent[0][2] != kind {
+				sent := s.Rows("notifications", `select event_id, kind from mails`)
+				if len(sent) != 1 || !strings.Contains(m.ID, sent[0][0]) || sent[0][1] != kind {
 					t.Errorf("marked as sent are %v, the mail is %s", sent, m.ID)
 				}
 			}, service.Service())
@@ -159,13 +159,6 @@ func TestAWelcomeThatIsRetriedLooksAgain(t *testing.T) {
 
 func TestAClosureForgetsToWhomMailWent(t *testing.T) {
 	choreotest.Play(t, func(s *choreotest.Stage) {
-		registered(s, email)
-		recipients := func() (all []string) {
-			for _, row := range s.Rows("notifications", `select recipient from mails order by recipient`) {
-				all = append(all, row[0])
-			}
-			return all
-		}
 		s.Send(orders.OrderCancelled{OrderID: "o-1", Email: "ADA@example.com"}, orders.OrderCancelled{OrderID: "o-2", Email: email})
 		s.Send(orders.OrderCancelled{OrderID: "o-3", Email: "grace@example.com"})
 		s.Send(users.AccountClosureRequested{UserID: "u-1", Name: "Ada", Email: email})
@@ -173,16 +166,17 @@ func TestAClosureForgetsToWhomMailWent(t *testing.T) {
 		if len(answers) != 1 || answers[0] != (users.AccountDataErased{UserID: "u-1", Service: "notifications", Records: 2}) {
 			t.Errorf("the answers are %+v", answers)
 		}
-		s.Send(users.AccountClosed{UserID: "u-1", Name: "Ada", Email: email}, orders.OrderCancelled{OrderID: "o-4", Email: email})
-		if got := fmt.Sprint(recipients()); got != "[  grace@example.com]" {
-			t.Errorf("mail is known to have gone to %q, want two of nobody's and one", got)
+		s.Send(users.AccountClosed{UserID: "u-1", Name: "Ada", Email: email})
+		if kept := s.Rows("notifications", `select kind from mails where recipient <> ''`); len(kept) != 1 {
+			t.Errorf("it is known of %d mails to whom they went, want one", len(kept))
 		}
-		if n := len(s.Mails()); n != 5 {
-			t.Errorf("%d mails were sent, want all 5", n)
+		for _, row := range s.Rows("notifications", `select * from mails`) {
+			if strings.Contains(strings.Join(row, " "), "@") {
+				t.Errorf("%v has an address", row)
+			}
 		}
-		s.Send(users.UserRegistered{UserID: "u-2", Name: "Ada", Email: email})
-		if got := fmt.Sprint(recipients()); got != "[  ada@example.com grace@example.com]" {
-			t.Errorf("after registering again mail is known to have gone to %q", got)
+		if n := len(s.Mails()); n != 4 {
+			t.Errorf("%d mails were sent, want all 4", n)
 		}
 	}, service.Service())
 }

@@ -18,7 +18,7 @@ func (s *service) registered(ctx context.Context, u users.UserRegistered) (chore
 		return nil, err
 	}
 	return s.send(ctx, Mail{
-		Kind: "welcome", Reference: u.UserID, To: contact.Email, Reopens: true, Subject: "Welcome",
+		Kind: "welcome", Reference: u.UserID, To: contact.Email, Subject: "Welcome",
 		Text: fmt.Sprintf("Dear %s,\n\nyou are registered with this address. It is good to have you here.\n", contact.Name),
 	})
 }
@@ -48,7 +48,7 @@ func (s *service) deleted(ctx context.Context, u users.UserDeleted) (choreo.Even
 
 func (s *service) accountClosed(ctx context.Context, a users.AccountClosed) (choreo.Events, error) {
 	return s.send(ctx, Mail{
-		Kind: "accountClosed", Reference: a.UserID, To: a.Email, Subject: "Your account is closed",
+		Kind: "accountClosed", Reference: a.UserID, To: a.Email, Forget: true, Subject: "Your account is closed",
 		Text: fmt.Sprintf("Dear %s,\n\nall that we knew of you is erased. This was our last mail to you.\n", a.Name),
 	})
 }
@@ -60,14 +60,9 @@ func contactOf(ctx context.Context, user string) (users.ContactFound, error) {
 	return choreo.Ask(ctx, users.ContactRequested{UserID: user})
 }
 
-// erase forgets to whom mail went, and will not remember again.
+// erase forgets what was sent to the user.
 func erase(ctx context.Context, a users.AccountClosureRequested) (choreo.Events, error) {
-	tx := store.Tx(ctx)
-	_, err := tx.ExecContext(ctx, `insert into closed (hash) values ($1) on conflict do nothing`, hash(a.Email))
-	if err != nil {
-		return nil, err
-	}
-	erased, err := tx.ExecContext(ctx, `delete from mails where recipient = $1`, address(a.Email))
+	erased, err := store.Tx(ctx).ExecContext(ctx, `delete from mails where recipient = $1`, recipientOf(a.Email))
 	if err != nil {
 		return nil, err
 	}
