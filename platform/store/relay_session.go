@@ -67,6 +67,7 @@ var relaySettings = map[string]string{
 	"enable_mergejoin":        "off",
 	"enable_bitmapscan":       "off",
 	"jit":                     "off",
+	"plan_cache_mode":         "force_generic_plan",
 	"tcp_keepalives_idle":     "10",
 	"tcp_keepalives_interval": "5",
 	"tcp_keepalives_count":    "3",
@@ -111,11 +112,10 @@ func (s *serverSession) claim(ctx context.Context) (bucketSet, error) {
 // relay's buckets nor that of a bucket before costs anything. Their bytes are
 // summed up, since a row can have 16 MiB.
 const readServer = `SELECT seq, bucket, id, aggregatetype, aggregateid, type, payload, headers FROM (
-		SELECT r.*, sum(coalesce(octet_length(r.payload), 0)) OVER (ORDER BY b.n, r.seq ROWS UNBOUNDED PRECEDING)
-			- coalesce(octet_length(r.payload), 0) AS before
-		FROM unnest($1::int[]) WITH ORDINALITY AS b (bucket, n) CROSS JOIN LATERAL (
-			SELECT * FROM troupe_outbox o WHERE o.bucket = b.bucket AND NOT (o.aggregatetype = ANY ($2::text[])) ORDER BY o.seq LIMIT $3) r
-		LIMIT $3) w
+		SELECT *, sum(coalesce(octet_length(payload), 0)) OVER (ORDER BY n, seq ROWS UNBOUNDED PRECEDING) - coalesce(octet_length(payload), 0) AS before
+		FROM (SELECT b.n, o.* FROM unnest($1::int[]) WITH ORDINALITY AS b (bucket, n) CROSS JOIN LATERAL (
+			SELECT * FROM troupe_outbox WHERE bucket = b.bucket AND NOT (aggregatetype = ANY ($2::text[])) ORDER BY seq LIMIT $3) o
+			LIMIT $3) first) summed
 	WHERE before < $4`
 
 func (s *serverSession) read(ctx context.Context, buckets []int, skip []string, limit, bytes int) ([]row, error) {
