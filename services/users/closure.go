@@ -21,7 +21,8 @@ const closureReaction = "AccountClosureRequested"
 // noteErased keeps how many records a service erased, to be shown.
 func noteErased(ctx context.Context, e users.AccountDataErased) (choreo.Events, error) {
 	_, err := store.Tx(ctx).ExecContext(ctx,
-		`insert into erasures (user_id, service, records) values ($1, $2, $3) on conflict do nothing`, e.UserID, e.Service, e.Records)
+		`insert into erasures (user_id, service, records, at) values ($1, $2, $3, $4) on conflict do nothing`,
+		e.UserID, e.Service, e.Records, event.From(ctx).Time.UnixMilli())
 	return nil, err
 }
 
@@ -60,29 +61,46 @@ func readClosure(ctx context.Context, in *Read) (Closure, error) {
 	if err != nil {
 		return Closure{}, err
 	}
-	records, err := erasuresOf(ctx, in.ID)
+	noted, err := erasuresOf(ctx, in.ID)
 	if err != nil {
 		return Closure{}, err
 	}
-	// Until the request has come back to us, it is gathered for nobody.
-	gathering, _, err := store.Gathered(ctx, closureReaction, c.requestID)
+	// There is none until the request has come back to us, and none any more
+	// when the inbox has forgotten it.
+	gathering, ok, err := store.Gathered(ctx, closureReaction, c.requestID)
 	if err != nil {
 		return Closure{}, err
 	}
 	out := Closure{
-		State: "requested", RequestedAt: c.requestedAt, Answered: []Erased{},
-		Expected: append([]string{}, gathering.Expected...), WaitingFor: append([]string{}, gathering.Waiting()...),
+		State: "requested", RequestedAt: c.requestedAt,
+		Expected: append([]string{}, gathering.Expected...), Answered: []Erased{}, WaitingFor: append([]string{}, gathering.Waiting()...),
 	}
 	if c.closedAt != 0 {
 		out.State, out.ClosedAt = "closed", new(time.UnixMilli(c.closedAt).UTC())
 	}
-	for service, at := range gathering.Answered {
-		out.Answered = append(out.Answered, Erased{service, records[service], at.UTC()})
+	if ok {
+		out.Answered = answered(gathering, noted)
+	} else if out.ClosedAt != nil {
+		out.Answered = noted
+		for _, e := range noted {
+			out.Expected = append(out.Expected, e.Service)
+		}
 	}
-	slices.SortFunc(out.Answered, func(a, b Erased) int {
-		return cmp.Or(a.At.Compare(b.At), cmp.Compare(a.Service, b.Service))
-	})
 	return out, nil
+}
+
+// answered are the answers gathered, by time, with what is noted of them.
+func answered(g store.Gathering, noted []Erased) []Erased {
+	out := []Erased{}
+	for service, at := range g.Answered {
+		e := Erased{Service: service, At: at.UTC()}
+		if i := slices.IndexFunc(noted, func(n Erased) bool { return n.Service == service }); i >= 0 {
+			e.Records = noted[i].Records
+		}
+		out = append(out, e)
+	}
+	slices.SortFunc(out, func(a, b Erased) int { return cmp.Or(a.At.Compare(b.At), cmp.Compare(a.Service, b.Service)) })
+	return out
 }
 
 // closure is a row of the table closures.
@@ -111,14 +129,12 @@ func noClosure(ctx context.Context, user string) error {
 	return web.NotFound("nobody has asked for the account of user " + user + " to be closed")
 }
 
-// erasuresOf returns how many records services have erased, by service.
-func erasuresOf(ctx context.Context, user string) (map[string]*int32, error) {
-	all, err := store.Collect(ctx, func(row *sql.Rows) (e Erased, err error) {
-		return e, row.Scan(&e.Service, &e.Records)
-	}, `select service, records from erasures where user_id = $1`, user)
-	out := make(map[string]*int32, len(all))
-	for _, e := range all {
-		out[e.Service] = e.Records
-	}
-	return out, err
+// erasuresOf returns what services have erased of a user, by name.
+func erasuresOf(ctx context.Context, user string) ([]Erased, error) {
+	return store.Collect(ctx, func(row *sql.Rows) (e Erased, err error) {
+		var at int64
+		err = row.Scan(&e.Service, &e.Records, &at)
+		e.At = time.UnixMilli(at).UTC()
+		return e, err
+	}, `select service, records, at from erasures where user_id = $1 order by service`, user)
 }

@@ -121,3 +121,28 @@ func TestWhoAsksLearnsHowAUserCanBeReached(t *testing.T) {
 		}
 	})
 }
+
+// TestAClosureIsKnownAfterItsGatheringIsForgotten: gatherings are kept as long
+// as the inbox is.
+func TestAClosureIsKnownAfterItsGatheringIsForgotten(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, url string) {
+		db := storetest.Open(t, url, "users", Service().Store, nil)
+		request(t, db, "r-1", func(ctx context.Context) (Accepted, choreo.Events, error) {
+			_, err := store.Tx(ctx).ExecContext(ctx, `insert into closures (user_id, request_id, requested_at, closed_at) values ('u-1', 'gone', 1000, 3000)`)
+			if err == nil {
+				_, err = noteErased(ctx, users.AccountDataErased{UserID: "u-1", Service: "library", Records: 3})
+			}
+			return Accepted{}, nil, err
+		})
+		var c Closure
+		if err := db.Read(t.Context(), func(ctx context.Context) (err error) {
+			c, err = readClosure(ctx, &Read{ID: "u-1"})
+			return err
+		}); err != nil {
+			t.Fatal(err)
+		}
+		if c.State != "closed" || len(c.Expected) != 1 || len(c.Answered) != 1 || *c.Answered[0].Records != 3 || len(c.WaitingFor) != 0 {
+			t.Errorf("the closure is %+v, want library's answer", c)
+		}
+	})
+}

@@ -20,6 +20,7 @@ create table erasures (
     user_id text not null,
     service text not null,
     records integer not null,
+    at      bigint not null,
     primary key (user_id, service)
 );
 
