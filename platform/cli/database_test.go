@@ -131,6 +131,32 @@ func TestRunKeepsStateOverRestarts(t *testing.T) {
 	})
 }
 
+func TestAnEventFromOutsideCountsOnce(t *testing.T) {
+	data := t.TempDir()
+	s := launchKeeping(t, data)
+	for range 2 {
+		answer, err := http.Post("http://"+s.API+web.PathEvents, "application/cloudevents+json", strings.NewReader(
+			`{"specversion":"1.0","id":"1","source":"/till","type":"shop.Sold","data":{"id":"till-1","who":"Ada"}}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer.Body.Close()
+		if answer.StatusCode != http.StatusAccepted {
+			t.Errorf("got %s", answer.Status)
+		}
+	}
+	s.awaitCounted(t, "till-1")
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	status, out, complaint := call(ctx, nil, "tail", "shop", "--data", data, "--from", "start", "-n", "3", "--json")
+	if status != 0 || strings.Count(out, `"ce_source":"/till"`) != 2 || strings.Count(out, `"type":"shop.Told/v1"`) != 1 {
+		t.Errorf("%d %s %s", status, out, complaint)
+	}
+	if status := s.stop(); status != 0 || strings.Contains(s.log.String(), "ERROR") {
+		t.Errorf("ended with %d: %s", status, s.log) // the second would violate the primary key
+	}
+}
+
 func TestServicesAreListedAndForgotten(t *testing.T) {
 	data := t.TempDir()
 	launchKeeping(t, data)

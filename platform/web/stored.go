@@ -133,7 +133,7 @@ func (q *storedRequest) try(f func(context.Context) error) (err error) {
 		}
 	}
 	if err != nil && ctx.Err() != nil {
-		return context.Cause(ctx)
+		return fmt.Errorf("%w: %w", context.Cause(ctx), err)
 	}
 	return err
 }
