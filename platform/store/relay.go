@@ -58,6 +58,8 @@ type Relay struct {
 	due     time.Time // of the next row in troupe_later; zero: none
 	first   int       // the bucket to begin with, so that each gets its turn
 	deleted int       // since the table was swept
+	swept   time.Time // when that was
+	grown   bool      // the file was not shrunk then
 	quiet   bool      // the turn before found nothing
 	topics  map[string]*trouble
 	down    bool // the database, as was logged
@@ -190,8 +192,12 @@ func (r *Relay) turn(ctx context.Context, skip []string) (t turn, err error) {
 		return turn{}, nil
 	}
 	moved, rows, err := r.next(ctx, owned, skip)
-	if err != nil || len(rows) == 0 {
-		return turn{}, errors.Join(err, r.sweep(ctx, true))
+	if err != nil {
+		return turn{}, err
+	}
+	if len(rows) == 0 {
+		r.forget(skip)
+		return turn{}, r.sweep(ctx, true)
 	}
 	if err := failpoint.Reach(ctx, failpoint.RelayPublishes); err != nil {
 		return turn{}, err
@@ -377,13 +383,15 @@ func (r *Relay) claim(ctx context.Context) error {
 // beside those that wait. Once nothing is left, the file shrinks as well.
 const (
 	sweepAfter = 10_000
+	sweepPause = time.Minute // where little is deleted
 	sweepTime  = 5 * time.Minute
 )
 
 func (r *Relay) sweep(ctx context.Context, idle bool) error {
 	still := idle && r.quiet
 	r.quiet = idle
-	if r.deleted < sweepAfter && !(still && r.deleted > 0) {
+	rest := still && (r.grown || r.deleted > 0 && time.Since(r.swept) >= sweepPause)
+	if r.deleted < sweepAfter && !rest {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, sweepTime)
@@ -391,7 +399,7 @@ func (r *Relay) sweep(ctx context.Context, idle bool) error {
 	if err := r.session.sweep(ctx, still); err != nil {
 		return fmt.Errorf("sweeping the outbox: %w", err)
 	}
-	r.deleted = 0
+	r.deleted, r.swept, r.grown = 0, time.Now(), !still
 	return nil
 }
 

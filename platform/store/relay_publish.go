@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"time"
 
@@ -40,8 +41,8 @@ type trouble struct {
 const (
 	maxStrikes = 3
 	atOnce     = 5 * time.Second
-	patience   = 3 // tries of a topic before rows are tried one by one
-	suspected  = 3 // rows that fail one by one before it is the broker
+	patience   = 3  // tries of a topic before rows are tried one by one
+	suspected  = 50 // rows that fail one by one before it is the broker
 )
 
 // publish publishes rows: all at once, and where that fails, each topic's apart.
@@ -207,6 +208,12 @@ func (r *Relay) recovered(ctx context.Context, domain string) {
 		delete(r.topics, domain)
 		r.log(ctx, slog.LevelInfo, "events are published again", "topic", domain)
 	}
+}
+
+// forget ends the troubles of topics for which nothing waits any more: another
+// relay saw to that, or a person.
+func (r *Relay) forget(skipped []string) {
+	maps.DeleteFunc(r.topics, func(domain string, _ *trouble) bool { return !slices.Contains(skipped, domain) })
 }
 
 // unable are the domains to whose topics nothing is to be published yet.
