@@ -97,3 +97,34 @@ func (c *tally) check(t *testing.T, db *storetest.DB, s *service, rows, paid, ex
 	}
 	t.Logf("%d assigned, %d released, %d unavailable, %d expired before", c.assigned, c.released, c.unavailable, never)
 }
+
+// TestASeatOfAnExpiredBookingIsReleased lets many bookings, each of a flight of
+// its own, be paid and expire at once: each has no seat, or one that is released.
+func TestASeatOfAnExpiredBookingIsReleased(t *testing.T) {
+	const made = 200
+	storetest.Each(t, func(t *testing.T, url string) {
+		db := storetest.Open(t, url, "seats", Service().Store, nil)
+		s := &service{settings{Rows: 1}}
+		var c tally
+		var all sync.WaitGroup
+		for i := range made {
+			meta := event.Meta{ID: fmt.Sprintf("b-%d", i)}
+			flight := fmt.Sprintf("TR%03d", 100+i)
+			all.Go(func() {
+				c.add(storetest.React(t, db, "PaymentConfirmed", meta, func(ctx context.Context) (choreo.Events, error) {
+					return s.assign(ctx, payments.PaymentConfirmed{Reference: meta.ID, Flight: flight})
+				}))
+			})
+			all.Go(func() {
+				c.add(storetest.React(t, db, "BookingCancelled", meta, func(ctx context.Context) (choreo.Events, error) {
+					return release(ctx, bookings.BookingCancelled{BookingID: meta.ID, Flight: flight, Cause: bookings.Expired})
+				}))
+			})
+		}
+		all.Wait()
+		if c.assigned != c.released || c.unavailable != 0 {
+			t.Errorf("%d were assigned, %d released, %d not to be had", c.assigned, c.released, c.unavailable)
+		}
+		t.Logf("of %d bookings %d had their seat first", made, c.assigned)
+	})
+}
