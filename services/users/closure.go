@@ -36,7 +36,7 @@ func closeAccount(ctx context.Context, q users.AccountClosureRequested, _ []user
 		event.From(ctx).Time.UnixMilli(), q.UserID); err != nil {
 		return nil, err
 	}
-	return choreo.Emit(users.AccountClosed{UserID: q.UserID, Name: q.Name, Email: q.Email}), nil
+	return choreo.Emit(users.AccountClosed(q)), nil
 }
 
 // Closure is the answer of GET /users/{id}/closure.
