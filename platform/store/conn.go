@@ -133,11 +133,8 @@ func (t *transaction) Commit() error {
 	if t.unit == nil {
 		return t.conn.failed(t.ctx, t.Tx.Commit())
 	}
-	t.unit.mu.Lock()
-	ending := t.unit.ending
-	t.unit.mu.Unlock()
 	switch {
-	case !ending:
+	case !t.unit.ending.Load():
 		return errors.Join(errEnded, t.Tx.Rollback())
 	case t.failed != nil:
 		return errors.Join(t.wentOn(), t.Tx.Rollback())

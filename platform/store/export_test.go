@@ -14,3 +14,6 @@ func (db *DB) Purge(ctx context.Context) (rows int, err error) { return db.purge
 
 // PurgeBatch is how many rows of a table that are at most.
 const PurgeBatch = purgeBatch
+
+// InsertNow is the statement that fills the outbox on Postgres.
+const InsertNow = insertNow

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/troupedev/troupe/platform/choreo"
@@ -99,8 +100,8 @@ type unit struct {
 
 	mu     sync.Mutex
 	tx     *sql.Tx
-	err    error // why tx is a broken one
-	ending bool  // the transaction may be committed: the handler is done
+	err    error       // why tx is a broken one
+	ending atomic.Bool // the transaction may be committed: the handler is done
 }
 
 type unitKey struct{}
@@ -164,9 +165,7 @@ func (u *unit) commit(messages []choreo.Message) error {
 	if err := failpoint.Reach(u.ctx, failpoint.StoreCommits); err != nil {
 		return err
 	}
-	u.mu.Lock()
-	u.ending = true
-	u.mu.Unlock()
+	u.ending.Store(true)
 	if err := tx.Commit(); err != nil {
 		return u.lost(err)
 	}
