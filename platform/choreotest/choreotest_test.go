@@ -118,6 +118,8 @@ func (r *record) Logf(format string, args ...any) {
 	r.said = append(r.said, fmt.Sprintf(format, args...))
 }
 
+func (r *record) Fatal(args ...any) { r.Fatalf("%s", fmt.Sprint(args...)) }
+
 // Fatalf ends the play by a panic that play catches.
 func (r *record) Fatalf(format string, args ...any) {
 	r.Errorf(format, args...)

@@ -64,6 +64,7 @@ func TestTimePassesWhenItIsTold(t *testing.T) {
 // TestWhatIsTogetherRaces shows that the clock of an order ends it at any time,
 // and that all agree about how it ended.
 func TestWhatIsTogetherRaces(t *testing.T) {
+	allSeeds(t)
 	b, ends := newBank(), map[string]int{}
 	choreotest.Play(t, func(s *choreotest.Stage) {
 		*b = *newBank()

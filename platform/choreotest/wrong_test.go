@@ -21,6 +21,7 @@ func reactions(name string, s choreo.Store, r ...choreo.Reaction) choreo.Service
 // TestFaultsAreFound plays services that are wrong, each in its own way; the
 // shop, the bank and the warehouse of the other tests show how it is right.
 func TestFaultsAreFound(t *testing.T) {
+	allSeeds(t)
 	for name, play := range map[string]struct {
 		with func(r *record) (script func(*choreotest.Stage), services []choreo.Service)
 		says string
