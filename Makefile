@@ -41,8 +41,8 @@ verify: ## check formatting, vet, staticcheck, import directions, contracts, and
 	@go run . topology --format json | diff -u topology.json - || { echo "topology.json is stale: make generate"; exit 1; }
 	go test -count=1 ./test
 
-test: ## run all tests; end to end on Kafka in a container where Docker answers, else on the embedded broker
-	go test $$(go list ./... | grep -v /test)
+test: ## run all tests; where Docker answers, end to end on Kafka and stores on Postgres in containers, else on the embedded broker and SQLite
+	go run ./test/postgres go test $$(go list ./... | grep -v /test)
 	go test -count=1 -timeout 20m ./test/...
 	@go run ./test/summary
 

@@ -13,14 +13,15 @@ import (
 // Image is the Postgres that tests run against.
 const Image = "postgres:17"
 
-type postgres struct {
-	URL       string
+// Server is a Postgres in a container.
+type Server struct {
+	URL       string // postgres://…
 	container *testcontainers.DockerContainer
 }
 
-// startContainer starts a server that keeps its data in memory and does not
-// wait for any disk: what it promises is not what is tested.
-func startContainer(ctx context.Context) (*postgres, error) {
+// Start starts a server that keeps its data in memory and does not wait for any
+// disk: what it promises is not what is tested.
+func Start(ctx context.Context) (*Server, error) {
 	const port = "5432/tcp"
 	c, err := testcontainers.Run(ctx, Image,
 		testcontainers.WithExposedPorts(port),
@@ -37,14 +38,15 @@ func startContainer(ctx context.Context) (*postgres, error) {
 		}
 		return nil, fmt.Errorf("starting %s: %w", Image, err)
 	}
-	s := &postgres{container: c}
+	s := &Server{container: c}
 	address, err := c.PortEndpoint(ctx, port, "")
 	if err != nil {
-		_ = s.end()
+		_ = s.End()
 		return nil, err
 	}
 	s.URL = "postgres://postgres:troupe@" + address + "/postgres?sslmode=disable"
 	return s, nil
 }
 
-func (s *postgres) end() error { return testcontainers.TerminateContainer(s.container) }
+// End stops the server; its data is gone.
+func (s *Server) End() error { return testcontainers.TerminateContainer(s.container) }

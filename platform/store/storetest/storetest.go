@@ -94,11 +94,11 @@ func server(t testing.TB) string {
 
 // shared starts the container once.
 var shared = sync.OnceValues(func() (string, error) {
-	s, err := startContainer(context.Background())
+	s, err := Start(context.Background())
 	if err != nil {
 		return "", err
 	}
-	kafkatest.AtEnd(s.end)
+	kafkatest.AtEnd(s.End)
 	return s.URL, nil
 })
 
