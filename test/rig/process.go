@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -20,11 +21,12 @@ import (
 // addresses and data while it is down.
 type Process struct {
 	Name    string
-	API     string // host:port of the services' HTTP
-	Console string // host:port of /livez, /readyz and the mail in the inbox
-	Data    string // folder that --data names: .troupe in the folder that it runs in
+	API     string   // host:port of the services' HTTP
+	Console string   // host:port of /livez, /readyz and the mail in the inbox
+	Data    string   // folder that --data names: .troupe in the folder that it runs in
+	Binary  string   // that it is started from
+	Env     []string // settings of every start, as NAME=value
 
-	binary string
 	args   []string
 	cmd    *exec.Cmd
 	ended  chan struct{} // closed once cmd has been waited for
@@ -43,27 +45,28 @@ func NewProcess(binary, folder, name string, args ...string) (*Process, error) {
 	}
 	p := &Process{
 		Name: name, API: api, Console: console,
-		Data: filepath.Join(folder, name, ".troupe"), binary: binary,
+		Data: filepath.Join(folder, name, ".troupe"), Binary: binary,
 	}
 	p.args = append([]string{"run", "--api", api, "--console", console, "--data", p.Data}, args...)
 	return p, os.MkdirAll(p.Data, 0o700)
 }
 
-// Start starts the process, and returns once it is ready.
-func (p *Process) Start(ctx context.Context) error {
-	if err := p.Launch(); err != nil {
+// Start starts the process, and returns once it is ready. env are settings of
+// this start alone, as NAME=value.
+func (p *Process) Start(ctx context.Context, env ...string) error {
+	if err := p.Launch(env...); err != nil {
 		return err
 	}
 	return p.Ready(ctx)
 }
 
 // Launch starts the process, and does not wait until it is ready.
-func (p *Process) Launch() error {
-	p.cmd = exec.Command(p.binary, p.args...)
+func (p *Process) Launch(env ...string) error {
+	p.cmd = exec.Command(p.Binary, p.args...)
 	p.cmd.Dir = p.Dir()
-	p.cmd.Env = append(environ(), "TROUPE_REGISTRY=127.0.0.1:0")
+	p.cmd.Env = slices.Concat(environ(), []string{"TROUPE_REGISTRY=127.0.0.1:0"}, p.Env, env)
 	p.cmd.Stdout, p.cmd.Stderr = &p.output, &p.output
-	fmt.Fprintf(&p.output, "--- %s\n", strings.Join(p.cmd.Args, " "))
+	fmt.Fprintf(&p.output, "--- %s\n", strings.Join(slices.Concat(env, p.cmd.Args), " "))
 	if err := p.cmd.Start(); err != nil {
 		return err
 	}
@@ -154,6 +157,15 @@ func (p *Process) Close() error {
 		return nil
 	}
 	return p.Kill()
+}
+
+// Killed reports whether the process has ended by SIGKILL, whoever sent it.
+func (p *Process) Killed() bool {
+	if p.cmd == nil || p.Running() {
+		return false
+	}
+	status, ok := p.cmd.ProcessState.Sys().(syscall.WaitStatus)
+	return ok && status.Signaled() && status.Signal() == syscall.SIGKILL
 }
 
 // ExitCode is the status that the process ended with, -1 while it runs or where

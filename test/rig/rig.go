@@ -44,12 +44,22 @@ func Build(ctx context.Context, folder string) (string, error) {
 	if path := os.Getenv("TROUPE_BINARY"); path != "" {
 		return path, nil
 	}
+	return build(ctx, filepath.Join(folder, "troupe"))
+}
+
+// BuildMortal builds the command so that it dies at the step that
+// TROUPE_FAILPOINT names: see the package platform/failpoint.
+func BuildMortal(ctx context.Context, folder string) (string, error) {
+	return build(ctx, filepath.Join(folder, "troupe-mortal"), "-tags", "failpoint")
+}
+
+func build(ctx context.Context, path string, flags ...string) (string, error) {
 	root, err := Root()
 	if err != nil {
 		return "", err
 	}
-	path := filepath.Join(folder, "troupe")
-	cmd := exec.CommandContext(ctx, "go", "build", "-o", path, ".")
+	args := append([]string{"build", "-o", path}, flags...)
+	cmd := exec.CommandContext(ctx, "go", append(args, ".")...)
 	cmd.Dir = root
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("go build: %w\n%s", err, out)
