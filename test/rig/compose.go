@@ -22,6 +22,9 @@ type Compose struct {
 	Mail  string // host:port of the mail server's pages
 	Kafka string // host:port
 
+	// Env are more variables of what [Compose.Run] runs, as NAME=value.
+	Env []string
+
 	root string
 }
 
@@ -56,6 +59,7 @@ func (c *Compose) Run(ctx context.Context, name string, args ...string) (string,
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Dir = c.root
 	cmd.Env = append(os.Environ(), "COMPOSE_PROJECT_NAME="+c.Project)
+	cmd.Env = append(cmd.Env, c.Env...)
 	for variable, addr := range c.ports() {
 		cmd.Env = append(cmd.Env, variable+"="+port(*addr))
 	}
