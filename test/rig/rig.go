@@ -13,6 +13,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -67,13 +68,17 @@ func build(ctx context.Context, path string, flags ...string) (string, error) {
 	return path, nil
 }
 
-// FreeAddr returns a loopback address that nothing listens on.
+// FreeAddr returns a loopback address that nothing listens on. Its port is below
+// those that systems give to connections, any of which may take it meanwhile.
 func FreeAddr() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
+	var err error
+	for range 100 {
+		var l net.Listener
+		if l, err = net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 16_384+rand.IntN(16_384))); err == nil {
+			return l.Addr().String(), l.Close()
+		}
 	}
-	return l.Addr().String(), l.Close()
+	return "", err
 }
 
 // poll is how often [Await] looks.
