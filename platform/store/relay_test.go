@@ -423,3 +423,27 @@ func TestOutboxLagIsTheAgeOfTheOldest(t *testing.T) {
 		lag(0)
 	})
 }
+
+// Two handles on one file are two processes, as far as SQLite can tell.
+func TestOfTwoRelaysOfAFileOneStandsBy(t *testing.T) {
+	url := "sqlite:" + t.TempDir()
+	first, second, b, other := open(t, url), open(t, url), newBroker(), newBroker()
+	poll := 20 * time.Millisecond
+	stop := run(t, first.Relay(store.RelayConfig{Publish: b.publish, Poll: poll}))
+	emit(t, second, about("shop", "a", 1))
+	b.await(t, atLeast(1))
+	run(t, second.Relay(store.RelayConfig{Publish: other.publish, Poll: poll}))
+	for n := 2; n < 12; n++ {
+		emit(t, second, about("shop", "a", n))
+		b.await(t, atLeast(n))
+	}
+	if ids := other.ids(); len(ids) > 0 {
+		t.Errorf("both published: %v", ids)
+	}
+	stop()
+	emit(t, first, about("shop", "a", 12))
+	other.await(t, atLeast(1))
+	if b.ids()[10] != "shop/a/11" || other.ids()[0] != "shop/a/12" {
+		t.Errorf("%v, then %v", b.ids(), other.ids())
+	}
+}
