@@ -140,8 +140,7 @@ func bareOne(ctx context.Context, c *pgx.Conn, n int, insert func(context.Contex
 }
 
 func insertOrdered(ctx context.Context, tx pgx.Tx, m choreo.Message, n int) error {
-	_, err := tx.Exec(ctx, store.InsertNow, []int64{int64(n % benchItems)}, []int32{int32(n % 64)}, []int64{time.Now().UnixMilli()}, []string{m.ID},
-		[]string{m.Domain}, []string{string(m.Key)}, []string{m.Type.FullName()}, [][]byte{m.Value}, []string{headersOf(m)})
+	_, err := tx.Exec(ctx, store.InsertOne, n%64, time.Now().UnixMilli(), m.ID, m.Domain, string(m.Key), m.Type.FullName(), m.Value, headersOf(m), int64(n%benchItems))
 	return err
 }
 

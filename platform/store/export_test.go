@@ -15,5 +15,5 @@ func (db *DB) Purge(ctx context.Context) (rows int, err error) { return db.purge
 // PurgeBatch is how many rows of a table that are at most.
 const PurgeBatch = purgeBatch
 
-// InsertNow is the statement that fills the outbox on Postgres.
-const InsertNow = insertNow
+// InsertOne is the statement that puts one event into the outbox on Postgres.
+const InsertOne = insertOne

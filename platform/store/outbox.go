@@ -149,24 +149,32 @@ func parseHeaders(text []byte) ([]event.Header, error) {
 }
 
 func insertIntoFile(ctx context.Context, tx *sql.Tx, now, later []row, created int64) error {
-	for _, r := range now {
+	for i := range now {
 		if _, err := tx.ExecContext(ctx, `INSERT INTO troupe_outbox (bucket, created, id, aggregatetype, aggregateid, type, payload, headers)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`, r.bucket, created, r.id, r.domain, nullable(r.key), r.kind, r.payload, string(r.headers)); err != nil {
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`, now[i].values(created)...); err != nil {
 			return err
 		}
 	}
-	for _, r := range later {
+	for i := range later {
 		if _, err := tx.ExecContext(ctx, `INSERT INTO troupe_later (bucket, due, id, aggregatetype, aggregateid, type, payload, headers)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`, r.bucket, dueMillis(r.due), r.id, r.domain, nullable(r.key), r.kind, r.payload, string(r.headers)); err != nil {
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`, later[i].values(dueMillis(later[i].due))...); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func nullable(key []byte) sql.NullString {
-	return sql.NullString{String: string(key), Valid: key != nil}
+// values are the columns of r.
+func (r *row) values(at int64) []any {
+	key := sql.NullString{String: string(r.key), Valid: r.key != nil}
+	return []any{r.bucket, at, r.id, r.domain, key, r.kind, r.payload, string(r.headers)}
 }
+
+// insertOne inserts an event alone, which most are. The lock is taken first: the
+// row comes from there, and its number is drawn as it comes. NULL locks nothing.
+const insertOne = `WITH locked AS MATERIALIZED (SELECT pg_advisory_xact_lock($9))
+	INSERT INTO troupe_outbox (bucket, created, id, aggregatetype, aggregateid, type, payload, headers)
+	SELECT $1, $2, $3, $4, $5, $6, $7, $8::json FROM locked`
 
 // The count of locks is asked for so that they are taken first: the rows come
 // only after the condition, and the numbers are drawn as the rows come.
@@ -177,6 +185,11 @@ const (
 		FROM unnest($2::int[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::text[], $8::bytea[], $9::text[])
 			WITH ORDINALITY AS m (bucket, at, id, aggregatetype, aggregateid, type, payload, headers, n)
 		WHERE (SELECT count(*) FROM locked) >= 0 ORDER BY m.n`
+	// insertOne is insertNow for one event with a key, which most handlers emit: it
+	// takes the server a third of the time.
+	insertOne = `WITH locked AS MATERIALIZED (SELECT pg_advisory_xact_lock($1))
+		INSERT INTO troupe_outbox (bucket, created, id, aggregatetype, aggregateid, type, payload, headers)
+		SELECT $2, $3, $4, $5, $6, $7, $8, $9::json FROM locked`
 	insertLater = `INSERT INTO troupe_later (bucket, due, id, aggregatetype, aggregateid, type, payload, headers)
 		SELECT m.bucket, m.at, m.id, m.aggregatetype, m.aggregateid, m.type, m.payload, m.headers::json
 		FROM unnest($1::int[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[], $7::bytea[], $8::text[])
@@ -185,7 +198,13 @@ const (
 )
 
 func insertIntoServer(ctx context.Context, tx *sql.Tx, now, later []row, created int64) error {
-	if len(now) > 0 {
+	switch {
+	case len(now) == 1:
+		lock := sql.NullInt64{Int64: int64(now[0].hash), Valid: now[0].key != nil}
+		if _, err := tx.ExecContext(ctx, insertOne, append(now[0].values(created), lock)...); err != nil {
+			return err
+		}
+	case len(now) > 1:
 		args := append([]any{locksOf(now)}, columns(now, func(row) int64 { return created })...)
 		if _, err := tx.ExecContext(ctx, insertNow, args...); err != nil {
 			return err
