@@ -87,12 +87,24 @@ func (c *Compose) SQL(ctx context.Context, role string, statements ...string) (s
 	return c.Run(ctx, "docker", args...)
 }
 
-// Restart kills a service's container with SIGKILL, and starts it again.
-func (c *Compose) Restart(ctx context.Context, service string) error {
-	if _, err := c.Run(ctx, "docker", "compose", "kill", "--signal", "KILL", service); err != nil {
-		return err
-	}
-	_, err := c.Run(ctx, "docker", "compose", "start", service)
+// Kill ends the only container of a service with SIGKILL.
+func (c *Compose) Kill(ctx context.Context, service string) error {
+	return c.container(ctx, "kill", service)
+}
+
+// Stop asks the only container of a service to end, and waits until it has.
+func (c *Compose) Stop(ctx context.Context, service string) error {
+	return c.container(ctx, "stop", service)
+}
+
+// Start starts the only container of a service again. It waits for nothing that
+// the service needs: that may be away, too.
+func (c *Compose) Start(ctx context.Context, service string) error {
+	return c.container(ctx, "start", service)
+}
+
+func (c *Compose) container(ctx context.Context, command, service string) error {
+	_, err := c.Run(ctx, "docker", command, c.Project+"-"+service+"-1")
 	return err
 }
 

@@ -7,6 +7,9 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"mime"
+	"mime/multipart"
+	"mime/quotedprintable"
 	"net"
 	"net/mail"
 	"slices"
@@ -38,14 +41,23 @@ type MailServer struct {
 }
 
 // NewMailServer returns a server that is up, on a loopback address.
-func NewMailServer() (*MailServer, error) {
+func NewMailServer() (*MailServer, error) { return newMailServer("127.0.0.1") }
+
+// NewOpenMailServer returns a server that is up, on every address of this
+// machine, so that containers reach it.
+func NewOpenMailServer() (*MailServer, error) { return newMailServer("0.0.0.0") }
+
+func newMailServer(host string) (*MailServer, error) {
 	addr, err := FreeAddr()
 	if err != nil {
 		return nil, err
 	}
-	m := &MailServer{addr: addr}
+	m := &MailServer{addr: net.JoinHostPort(host, port(addr))}
 	return m, m.Up()
 }
+
+// Port is the one that the server listens on.
+func (m *MailServer) Port() string { return port(m.addr) }
 
 // URL is the server as TROUPE_SMTP names it.
 func (m *MailServer) URL() string { return "smtp://" + m.addr }
@@ -96,7 +108,7 @@ func (s *session) Data(r io.Reader) error {
 	if err != nil {
 		return err
 	}
-	body, err := io.ReadAll(msg.Body)
+	text, err := textOf(msg)
 	if err != nil {
 		return err
 	}
@@ -106,9 +118,29 @@ func (s *session) Data(r io.Reader) error {
 	s.server.mu.Lock()
 	defer s.server.mu.Unlock()
 	s.server.mails = append(s.server.mails, Mail{
-		To: s.to, Subject: msg.Header.Get("Subject"), Text: string(body), Cause: cause(msg.Header.Get("Message-Id")),
+		To: s.to, Subject: msg.Header.Get("Subject"), Text: text, Cause: cause(msg.Header.Get("Message-Id")),
 	})
 	return nil
+}
+
+// textOf is what somebody reads: the body, or its first part where it has
+// several, decoded.
+func textOf(msg *mail.Message) (string, error) {
+	kind, params, err := mime.ParseMediaType(msg.Header.Get("Content-Type"))
+	if err == nil && strings.HasPrefix(kind, "multipart/") {
+		part, err := multipart.NewReader(msg.Body, params["boundary"]).NextPart() // decodes
+		if err != nil {
+			return "", err
+		}
+		text, err := io.ReadAll(part)
+		return string(text), err
+	}
+	body := msg.Body
+	if strings.EqualFold(msg.Header.Get("Content-Transfer-Encoding"), "quoted-printable") {
+		body = quotedprintable.NewReader(body)
+	}
+	text, err := io.ReadAll(body)
+	return string(text), err
 }
 
 // cause takes the event's id out of a Message-ID.
