@@ -185,11 +185,6 @@ const (
 		FROM unnest($2::int[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::text[], $8::bytea[], $9::text[])
 			WITH ORDINALITY AS m (bucket, at, id, aggregatetype, aggregateid, type, payload, headers, n)
 		WHERE (SELECT count(*) FROM locked) >= 0 ORDER BY m.n`
-	// insertOne is insertNow for one event with a key, which most handlers emit: it
-	// takes the server a third of the time.
-	insertOne = `WITH locked AS MATERIALIZED (SELECT pg_advisory_xact_lock($1))
-		INSERT INTO troupe_outbox (bucket, created, id, aggregatetype, aggregateid, type, payload, headers)
-		SELECT $2, $3, $4, $5, $6, $7, $8, $9::json FROM locked`
 	insertLater = `INSERT INTO troupe_later (bucket, due, id, aggregatetype, aggregateid, type, payload, headers)
 		SELECT m.bucket, m.at, m.id, m.aggregatetype, m.aggregateid, m.type, m.payload, m.headers::json
 		FROM unnest($1::int[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[], $7::bytea[], $8::text[])
