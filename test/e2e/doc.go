@@ -4,5 +4,5 @@
 // answers, and on the embedded broker where none does; TROUPE_TEST_BROKER
 // forces one of the two.
 //
-// Nothing here knows the services' code. Start reading at TestEveryKindOfOrder.
+// Nothing here knows the services' code. Start reading at TestEveryKindOfFlow.
 package e2e

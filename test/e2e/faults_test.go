@@ -107,7 +107,7 @@ func TestMailIsSentOnceTheServerIsBack(t *testing.T) {
 	await(t, 30*time.Second, func(context.Context) error {
 		for _, p := range orders {
 			if !closed(s.log.Flow(p.FlowID)) {
-				return fmt.Errorf("order %s (%s) is open", p.OrderID, p.kind.Name)
+				return fmt.Errorf("order %s (%s) is open", p.ID, p.kind.Name)
 			}
 		}
 		return nil

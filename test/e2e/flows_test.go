@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -14,11 +15,11 @@ import (
 	"github.com/troupedev/troupe/test/rig"
 )
 
-func TestEveryKindOfOrder(t *testing.T) {
+func TestEveryKindOfFlow(t *testing.T) {
 	s := newStage(t)
-	orders := s.place(within(t, time.Minute), rig.Kinds(), 3, 50)
-	s.ended(time.Minute, orders, true)
-	for _, p := range orders {
+	all := s.place(within(t, time.Minute), slices.Concat(rig.Kinds(), rig.Everything()), 3, 50)
+	s.ended(time.Minute, all, true)
+	for _, p := range all {
 		if p.kind.Dead != "" {
 			s.diesAtPayments(p)
 		}
@@ -29,10 +30,10 @@ func TestEveryKindOfOrder(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	s.ended(10*time.Second, orders, true)
+	s.ended(10*time.Second, all, true)
 	s.wellFormed()
-	if n := s.log.Flows(); n != len(orders) {
-		t.Errorf("%d orders led to %d flows", len(orders), n)
+	if n := s.log.Flows(); n != len(all) {
+		t.Errorf("%d requests led to %d flows", len(all), n)
 	}
 	if again := s.log.Repeated(); len(again) > 0 {
 		t.Errorf("events were written twice, though nothing failed: %v", again)
@@ -50,12 +51,12 @@ func (s *stage) diesAtPayments(p placed) {
 	var dead rig.Record
 	await(s.T, 30*time.Second, func(context.Context) error {
 		for _, d := range s.log.DeadLetters() {
-			if string(d.Key) == p.OrderID {
+			if string(d.Key) == p.ID {
 				dead = d
 				return nil
 			}
 		}
-		return fmt.Errorf("no dead letter of order %s (%s)", p.OrderID, p.kind.Name)
+		return fmt.Errorf("no dead letter of order %s (%s)", p.ID, p.kind.Name)
 	})
 	if want := "dlq." + service + "." + topic; dead.Topic != want {
 		s.Errorf("dead letter of %s lies in %s, want %s", p.kind.Name, dead.Topic, want)

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -20,8 +21,12 @@ import (
 	"github.com/troupedev/troupe/test/rig"
 )
 
-// binary is the command under test. TestMain sets it.
-var binary string
+// binary is the command under test, mortal the one that dies at failpoints, and
+// database the server that all tests share, nil without containers: TestMain sets them.
+var (
+	binary, mortal string
+	database       *rig.Postgres
+)
 
 func TestMain(m *testing.M) {
 	code, err := run(m)
@@ -42,54 +47,89 @@ func run(m *testing.M) (code int, err error) {
 	if binary, err = rig.Build(ctx, folder); err != nil {
 		return 1, err
 	}
+	if mortal, err = rig.BuildMortal(ctx, folder); err != nil {
+		return 1, err
+	}
+	if containers() {
+		if database, err = rig.NewPostgres(ctx); err != nil {
+			return 1, err
+		}
+		defer func() { err = errors.Join(err, database.Close()) }()
+	}
 	return m.Run(), nil
 }
 
-// services are all of them, in the order in which they start. The first shares
-// its process with the broker where that is the embedded one.
-var services = []string{"shipping", "orders", "payments", "inventory", "notifications"}
+// containers reports whether Kafka and Postgres run in containers. If not, the
+// broker is the embedded one, and each process has SQLite files.
+func containers() bool { return kafkatest.Preferred() == kafkatest.Container }
 
-// stage is a broker, every service in a process of its own, a mail server, and
-// a reader of all topics.
+// services are all of them. The first, which has no tables, shares its process
+// with the broker where that is the embedded one.
+var services = []string{"shipping", "orders", "payments", "inventory", "notifications", "users", "coupons", "bookings", "seats", "tickets"}
+
+// stage is a broker, a database, every service in a process of its own, a mail
+// server, and a reader of all topics.
 type stage struct {
 	*testing.T
+	setup     setup
 	broker    broker
 	brokers   string // its address
+	database  string // its URL; empty: SQLite files
 	processes map[string]*rig.Process
 	mail      *rig.MailServer
 	log       *rig.Log
 	schemas   *rig.Schemas
 }
 
+// setup is how a stage differs from the usual one.
+type setup struct {
+	mortal bool   // processes die where TROUPE_FAILPOINT says
+	limit  string // of bookings; empty: long
+}
+
 func newStage(t *testing.T) *stage {
 	t.Helper()
+	return setup{}.newStage(t)
+}
+
+func (u setup) newStage(t *testing.T) *stage {
+	t.Helper()
 	ctx := within(t, 2*time.Minute)
-	s := &stage{T: t, processes: map[string]*rig.Process{}, schemas: loadSchemas(t)}
+	s := &stage{T: t, setup: u, processes: map[string]*rig.Process{}, schemas: loadSchemas(t)}
 	var err error
 	if s.mail, err = rig.NewMailServer(); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = s.mail.Down() })
+	if database != nil {
+		if s.database, err = database.Create(ctx); err != nil {
+			t.Fatal(err)
+		}
+	}
 	s.startBroker(ctx)
 	for _, name := range services {
 		if s.processes[name] == nil {
-			s.processes[name] = s.prepare(name, name, "--brokers", s.brokers)
+			s.processes[name] = s.prepare(name, "--brokers", s.brokers)
 		}
 	}
+	s.startAll(ctx)
+	if s.log, err = rig.Follow(s.brokers, s.schemas); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.log.Close)
+	return s
+}
+
+// startAll starts every process that does not run.
+func (s *stage) startAll(ctx context.Context) {
+	s.Helper()
 	var g errgroup.Group
 	for _, p := range s.processes {
 		if !p.Running() {
 			g.Go(func() error { return p.Start(ctx) })
 		}
 	}
-	if err := g.Wait(); err != nil {
-		t.Fatal(err)
-	}
-	if s.log, err = rig.Follow(s.brokers, s.schemas); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(s.log.Close)
-	return s
+	must(s, g.Wait())
 }
 
 // broker can go away and come back at its address, with what it held.
@@ -103,7 +143,7 @@ type broker interface {
 // broker and the first of the services.
 func (s *stage) startBroker(ctx context.Context) {
 	s.Helper()
-	if kafkatest.Preferred() == kafkatest.Container {
+	if containers() {
 		server := kafkatest.NewOf(s, kafkatest.Container)
 		s.broker, s.brokers = server, server.Addr
 		return
@@ -113,7 +153,7 @@ func (s *stage) startBroker(ctx context.Context) {
 		s.Fatal(err)
 	}
 	host := services[0]
-	p := s.prepare(host, host, "--embedded", addr)
+	p := s.prepare(host, "--embedded", addr)
 	s.processes[host] = p
 	s.broker, s.brokers = embedded{p}, addr
 	if err := p.Start(ctx); err != nil {
@@ -137,13 +177,25 @@ func must(t testing.TB, err error) {
 	}
 }
 
-// prepare makes a process that is ended with the test, and whose output is
-// shown if it fails.
-func (s *stage) prepare(name string, args ...string) *rig.Process {
+// prepare makes a process of one service that is ended with the test, and whose
+// output is shown if it fails.
+func (s *stage) prepare(service string, args ...string) *rig.Process {
 	s.Helper()
-	p, err := rig.NewProcess(binary, s.TempDir(), name, append(args, "--smtp", s.mail.URL())...)
+	args = append(args, "--smtp", s.mail.URL())
+	if s.database != "" {
+		args = append(args, "--database", s.database)
+	}
+	path := binary
+	if s.setup.mortal {
+		path = mortal
+	}
+	p, err := rig.NewProcess(path, s.TempDir(), service, append([]string{service}, args...)...)
 	if err != nil {
 		s.Fatal(err)
+	}
+	p.Env = []string{"SEATS_ROWS=900"} // no flight fills up by itself
+	if s.setup.limit != "" {
+		p.Env = append(p.Env, "BOOKINGS_LIMIT="+s.setup.limit)
 	}
 	closeAfter(s.T, p)
 	return p
@@ -155,7 +207,7 @@ func closeAfter(t *testing.T, p *rig.Process) {
 			t.Error(err)
 		}
 		if t.Failed() {
-			t.Logf("=== output of %s\n%s", p.Name, tail(p.Output(), 60))
+			t.Logf("=== output of %s\n%s", p.Name, tail(p.Output(), 25))
 		}
 	})
 }
@@ -193,42 +245,56 @@ func await(t *testing.T, d time.Duration, check func(context.Context) error) {
 	}
 }
 
-// placed is an order that the API has taken.
+// placed is an order, booking or registration that the API has taken.
 type placed struct {
-	rig.Placed
+	rig.Sent
 	kind rig.Kind
 }
 
-// place places n orders of each kind, one after another, at most rate a second.
+// place sends n requests of each kind, one after another, at most rate a second.
 func (s *stage) place(ctx context.Context, kinds []rig.Kind, n, rate int) []placed {
 	s.Helper()
 	return s.placeWhile(ctx, kinds, rate, func(placed int) bool { return placed < n*len(kinds) })
 }
 
-// placeWhile places orders of each kind in turn, at most rate a second, for as
-// long as more says so of the number placed.
+// placeWhile sends requests of each kind in turn, at most rate a second, for as
+// long as more says so of the number taken.
 func (s *stage) placeWhile(ctx context.Context, kinds []rig.Kind, rate int, more func(placed int) bool) (out []placed) {
 	s.Helper()
 	tick := time.NewTicker(time.Second / time.Duration(rate))
 	defer tick.Stop()
 	for more(len(out)) {
-		k := kinds[len(out)%len(kinds)]
-		p, err := rig.Place(ctx, s.processes["orders"].API, rand.Text(), k.Order)
+		p, err := s.send(ctx, kinds[len(out)%len(kinds)])
 		if err != nil {
 			s.Error(err)
 			return out
 		}
-		out = append(out, placed{p, k})
+		out = append(out, p)
 		<-tick.C
 	}
 	return out
 }
 
-// ended waits until every order has gone the way of its kind and its mail is
+// send sends one request, under an address of its own.
+func (s *stage) send(ctx context.Context, k rig.Kind) (placed, error) {
+	key := strings.ToLower(rand.Text())
+	k = k.For(key + "@example.com")
+	k.Expires = s.setup.limit != "" && k.Path() == "/bookings"
+	sent, err := rig.Send(ctx, http.MethodPost, key, k.Body(), s.url(k.Path()))
+	return placed{sent, k}, err
+}
+
+// url is where a path is served, which begins with the name of its service.
+func (s *stage) url(path string) string {
+	service, _, _ := strings.Cut(path[1:], "/")
+	return "http://" + s.processes[service].API + path
+}
+
+// ended waits until every flow has gone the way of its kind and its mail is
 // there; once demands that no mail came twice.
-func (s *stage) ended(d time.Duration, orders []placed, once bool) {
+func (s *stage) ended(d time.Duration, all []placed, once bool) {
 	s.Helper()
-	open := slices.Clone(orders)
+	open := slices.Clone(all)
 	await(s.T, d, func(ctx context.Context) error {
 		mails, err := s.mail.Mails(ctx)
 		if err != nil {
@@ -240,15 +306,30 @@ func (s *stage) ended(d time.Duration, orders []placed, once bool) {
 			flow := s.log.Flow(p.FlowID)
 			err := errors.Join(p.kind.Check(flow), rig.CheckMail(flow, byCause, once))
 			if err != nil {
-				last = fmt.Errorf("order %s (%s): %w", p.OrderID, p.kind.Name, err)
+				last = fmt.Errorf("%s (%s): %w", p.ID, p.kind.Name, err)
 			}
 			return err == nil
 		})
 		if len(open) > 0 {
-			return fmt.Errorf("%d of %d orders have not ended; the last: %w; reader: %v", len(open), len(orders), last, s.log.Err())
+			return fmt.Errorf("%d of %d flows have not ended; the last: %w; reader: %v", len(open), len(all), last, s.log.Err())
 		}
 		return nil
 	})
+}
+
+// balanced waits until all that happened adds up, seen from the outside. kills
+// is how often a process of the notifications service was killed.
+func (s *stage) balanced(d time.Duration, kills int) {
+	s.Helper()
+	l := rig.Ledger{Log: s.log, Mails: s.mail.Mails, APIs: map[string]string{}}
+	for name, p := range s.processes {
+		l.APIs[name] = p.API
+	}
+	l.SQL = rig.FolderSQL(func(service string) string { return s.processes[service].Data })
+	if s.database != "" {
+		l.SQL = rig.SchemaSQL(s.database)
+	}
+	await(s.T, d, func(ctx context.Context) error { return l.Balance(ctx, kills) })
 }
 
 // wellFormed checks the headers of every event that was written, and the order

@@ -64,7 +64,7 @@ func (p *Process) Start(ctx context.Context, env ...string) error {
 func (p *Process) Launch(env ...string) error {
 	p.cmd = exec.Command(p.Binary, p.args...)
 	p.cmd.Dir = p.Dir()
-	p.cmd.Env = slices.Concat(environ(), []string{"TROUPE_REGISTRY=127.0.0.1:0"}, p.Env, env)
+	p.cmd.Env = slices.Concat(environ(), p.Env, env)
 	p.cmd.Stdout, p.cmd.Stderr = &p.output, &p.output
 	fmt.Fprintf(&p.output, "--- %s\n", strings.Join(slices.Concat(env, p.cmd.Args), " "))
 	if err := p.cmd.Start(); err != nil {

@@ -41,7 +41,7 @@ func edges(flow []*Event) []string {
 	var out []string
 	for _, e := range flow {
 		switch cause := byID[e.Cause()]; {
-		case e.ID() == e.Flow(), e.Headers["ce_replyto"] != "":
+		case e.ID() == e.Flow(), e.asks():
 		case cause != nil:
 			out = append(out, e.Type+" < "+cause.Type)
 		case e.Cause() == "":
