@@ -1,8 +1,10 @@
-// Command soak sends orders at a steady rate to the services as containers on
-// Apache Kafka, while one of them, chosen at random, is killed with SIGKILL and
-// started again every few seconds. Some time after the last kill every order
-// must have ended, in order per key, with no mail missing. It prints a table of
-// what it saw, and the seed that its choices came from.
+// Command soak sends orders, bookings and registrations at a steady rate to the
+// services as containers on Apache Kafka and Postgres, two of each service,
+// while everything fails now and then that can: services are killed, Postgres
+// is killed or restarted, Kafka and the mail server are away. Some time after
+// the last fault every flow must have ended, no effect may be there twice and
+// none be missing. It prints a table of what it saw, and the seed that its
+// choices came from.
 package main
 
 import (
@@ -12,36 +14,37 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"os"
 	"os/signal"
+	"strconv"
 	"syscall"
-	"text/tabwriter"
 	"time"
-
-	"github.com/troupedev/troupe/test/rig"
 )
 
 // plan is what a run does.
 type plan struct {
-	orders int
-	rate   int           // orders a second
-	every  time.Duration // a service is killed so often
-	grace  time.Duration // after the last kill, for everything to end
-	seed   uint64
+	flows int
+	rate  int           // flows a second
+	every time.Duration // a service is killed so often; longer outages come less often
+	grace time.Duration // after the last fault, for everything to end
+	limit time.Duration // of the bookings that may expire at any step
+	seed  uint64
+	keep  bool
 }
 
 func main() {
-	var p plan
-	flag.IntVar(&p.orders, "orders", 5000, "orders to place")
-	flag.IntVar(&p.rate, "rate", 100, "orders a second")
-	flag.DurationVar(&p.every, "every", 10*time.Second, "a random service is killed so often")
-	flag.DurationVar(&p.grace, "grace", time.Minute, "after the last kill, for every order to end")
-	flag.Uint64Var(&p.seed, "seed", 0, "what the choices come from; 0 takes a new one")
-	flag.Parse()
-	if p.seed == 0 {
-		p.seed = newSeed()
+	p := plan{seed: newSeed()}
+	if n, err := strconv.ParseUint(os.Getenv("TROUPE_SEED"), 10, 64); err == nil {
+		p.seed = n
 	}
+	flag.IntVar(&p.flows, "flows", 20_000, "orders, bookings and registrations to send")
+	flag.IntVar(&p.rate, "rate", 60, "of them a second")
+	flag.DurationVar(&p.every, "every", 5*time.Second, "a random service is killed so often; Postgres, Kafka and mail fail less often")
+	flag.DurationVar(&p.grace, "grace", 3*time.Minute, "after the last fault, for every flow to end")
+	flag.DurationVar(&p.limit, "limit", 500*time.Millisecond, "of a share of bookings, so that they expire at any step")
+	flag.Uint64Var(&p.seed, "seed", p.seed, "what the choices come from; TROUPE_SEED sets it, too")
+	flag.BoolVar(&p.keep, "keep", false, "leave the containers as they are when something did not hold")
+	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := run(ctx, p)
 	stop()
@@ -58,45 +61,28 @@ func newSeed() uint64 {
 }
 
 func run(ctx context.Context, p plan) (err error) {
-	fmt.Printf("soak: %d orders at %d/s, a service killed every %v, seed %d (run again with -seed %[4]d)\n", p.orders, p.rate, p.every, p.seed)
-	c, err := rig.NewCompose("troupe-soak")
+	fmt.Printf("soak: %d flows at %d/s, a service killed every %v, seed %d (run again with -seed %[4]d)\n", p.flows, p.rate, p.every, p.seed)
+	began := time.Now()
+	s, err := newStage(p)
 	if err != nil {
 		return err
 	}
 	defer func() {
 		if err != nil {
-			fmt.Fprintln(os.Stderr, c.Logs(ctx, 20))
+			fmt.Fprintln(os.Stderr, s.compose.Logs(ctx, 20))
 		}
-		err = errors.Join(err, c.Close(ctx))
+		if err == nil || !p.keep {
+			err = errors.Join(err, s.close(ctx))
+		}
 	}()
-	began := time.Now()
-	if _, err := c.Run(ctx, "make", "up"); err != nil {
+	if err := s.up(ctx); err != nil {
 		return err
 	}
 	fmt.Printf("%5.1f s  every service is healthy\n", time.Since(began).Seconds())
-	r, err := newRehearsal(c, p)
+	r, err := newRehearsal(s, p)
 	if err != nil {
 		return err
 	}
 	defer r.log.Close()
 	return r.play(ctx)
-}
-
-// print writes the table of what a run saw.
-func (s *seen) print(w io.Writer) {
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	row := func(name, format string, args ...any) {
-		fmt.Fprintf(t, "  %s\t"+format+"\n", append([]any{name}, args...)...)
-	}
-	fmt.Fprintln(t)
-	row("orders placed", "%d in %.1f s", s.orders, s.placing.Seconds())
-	row("services killed", "%d: %v", len(s.kills), s.kills)
-	row("orders that have ended", "%d, the last %.1f s after the last kill", s.ended, s.last.Seconds())
-	row("flows begun", "%d", s.flows)
-	row("mails", "%d wanted, %d missing, %d came more than once", s.mails.wanted, s.mails.missing, s.mails.repeated)
-	row("events", "%d, written again by service: %v", s.events, s.repeated)
-	row("order per key", "%s", s.keyOrder())
-	row("dead letters", "%d", s.dead)
-	row("from order to end", "p50 %v, p99 %v, longest %v", s.took(50), s.took(99), s.took(100))
-	_ = t.Flush() // to a terminal or a pipe: nobody to tell
 }

@@ -4,11 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -16,48 +16,19 @@ import (
 	"github.com/troupedev/troupe/test/rig"
 )
 
-// services are those that may be killed.
-var services = []string{"orders", "payments", "inventory", "shipping", "notifications"}
-
-// order is an order that the API has taken.
-type order struct {
-	rig.Placed
-	kind rig.Kind
-	sent time.Time
-}
-
-// seen is what a run saw.
-type seen struct {
-	orders        int
-	placing       time.Duration
-	kills         []string
-	ended         int
-	last          time.Duration // from the last kill until the last order had ended
-	flows         int
-	events        int
-	repeated      map[string]int // by service: events written again
-	dead          int
-	order         error
-	mails         mails
-	fromSentToEnd []time.Duration
-}
-
-type mails struct{ wanted, missing, repeated int }
-
 // rehearsal is one run.
 type rehearsal struct {
-	compose *rig.Compose
-	plan    plan
-	rand    *rand.Rand
-	kinds   []rig.Kind
-	log     *rig.Log
+	stage *stage
+	plan  plan
+	log   *rig.Log
+	sent  atomic.Int64 // orders, bookings and registrations
 
-	mu     sync.Mutex
-	orders []order
-	seen   seen
+	mu    sync.Mutex
+	flows []flow
+	seen  seen
 }
 
-func newRehearsal(c *rig.Compose, p plan) (*rehearsal, error) {
+func newRehearsal(s *stage, p plan) (*rehearsal, error) {
 	root, err := rig.Root()
 	if err != nil {
 		return nil, err
@@ -66,192 +37,139 @@ func newRehearsal(c *rig.Compose, p plan) (*rehearsal, error) {
 	if err != nil {
 		return nil, err
 	}
-	log, err := rig.Follow(c.Kafka, schemas)
-	return &rehearsal{compose: c, plan: p, rand: rand.New(rand.NewPCG(p.seed, p.seed)), kinds: rig.Ending(), log: log}, err
+	log, err := rig.Follow(s.compose.Kafka, schemas)
+	return &rehearsal{stage: s, plan: p, log: log}, err
 }
 
 // play does the whole run, and returns what did not hold.
 func (r *rehearsal) play(ctx context.Context) error {
 	began := time.Now()
-	placing, stop := context.WithCancel(ctx)
-	defer stop()
-	var killed time.Time
-	var g errgroup.Group
-	g.Go(func() (err error) {
-		killed, err = r.kill(placing, began)
-		return err
-	})
-	err := r.place(ctx)
-	r.seen.placing = time.Since(began)
-	stop()
-	if err := errors.Join(err, g.Wait()); err != nil {
+	if err := r.sendWhileAllFails(ctx, began); err != nil {
 		return err
 	}
-	if killed.IsZero() {
-		killed = time.Now()
+	quiet := time.Now()
+	err := r.awaitEnd(ctx)
+	r.seen.last = time.Since(quiet)
+	if err == nil {
+		err = r.awaitBalance(ctx, quiet)
 	}
-	err = r.awaitEnd(ctx, killed)
 	r.judge()
 	r.seen.print(os.Stdout)
 	return errors.Join(err, r.seen.faults())
 }
 
-// kill kills a random service now and then, for as long as orders are placed.
-func (r *rehearsal) kill(ctx context.Context, began time.Time) (last time.Time, err error) {
-	tick := time.NewTicker(r.plan.every)
-	defer tick.Stop()
-	choice := rand.New(rand.NewPCG(r.plan.seed, 1))
-	for {
-		select {
-		case <-ctx.Done():
-			return last, nil
-		case <-tick.C:
-		}
-		name := services[choice.IntN(len(services))]
-		// Not ctx: what has been killed is started again, whatever ends meanwhile.
-		if err := r.compose.Restart(context.WithoutCancel(ctx), name); err != nil {
-			return last, err
-		}
-		last = time.Now()
-		r.seen.kills = append(r.seen.kills, name)
-		fmt.Printf("%5.1f s  killed %s, and started it again; %d flows have begun\n", last.Sub(began).Seconds(), name, r.log.Flows())
-	}
-}
-
-// place places the orders, each in its own time: one that the API cannot take
-// does not hold up those behind it.
-func (r *rehearsal) place(ctx context.Context) error {
-	began := time.Now()
+// sendWhileAllFails sends every flow, and lets things fail for as long as that
+// takes. When it returns, all that failed is there again.
+func (r *rehearsal) sendWhileAllFails(ctx context.Context, began time.Time) error {
+	f := &faults{r.stage, r.plan, began}
 	g, ctx := errgroup.WithContext(ctx)
-	for n := range r.plan.orders {
-		// By the clock: a busy machine makes them bunch, and not fewer.
-		due := began.Add(time.Duration(n) * time.Second / time.Duration(r.plan.rate))
-		select {
-		case <-time.After(time.Until(due)):
-		case <-ctx.Done():
-			return g.Wait()
-		}
-		kind := r.kinds[r.rand.IntN(len(r.kinds))]
-		g.Go(func() error {
-			sent := time.Now()
-			placed, err := rig.Place(ctx, r.compose.API, fmt.Sprintf("soak-%d-%d", r.plan.seed, n), kind.Order)
-			if err != nil {
-				return fmt.Errorf("order %d: %w", n, err)
-			}
-			r.mu.Lock()
-			defer r.mu.Unlock()
-			r.orders = append(r.orders, order{placed, kind, sent})
-			return nil
-		})
-	}
+	failing, stop := context.WithCancel(ctx)
+	g.Go(func() (err error) {
+		r.seen.outages, err = f.fail(failing)
+		return err
+	})
+	g.Go(func() (err error) {
+		r.seen.kills, err = f.kill(failing)
+		return err
+	})
+	g.Go(func() error {
+		defer stop()
+		ended := make(chan struct{})
+		go r.report(began, ended)
+		defer close(ended)
+		err := r.send(ctx)
+		r.seen.sending = time.Since(began)
+		return err
+	})
 	return g.Wait()
 }
 
-// awaitEnd waits until every order has gone the way of its kind and its mail is
-// there, at most for the grace after the last kill.
-func (r *rehearsal) awaitEnd(ctx context.Context, killed time.Time) error {
-	ctx, cancel := context.WithDeadlineCause(ctx, killed.Add(r.plan.grace), fmt.Errorf("not within %v of the last kill", r.plan.grace))
-	defer cancel()
-	open := slices.Clone(r.orders)
-	tick := time.NewTicker(time.Second)
+// report says now and then how far the run is.
+func (r *rehearsal) report(began time.Time, ended <-chan struct{}) {
+	tick := time.NewTicker(15 * time.Second)
 	defer tick.Stop()
 	for {
-		err := r.stillOpen(ctx, &open)
-		if err == nil {
-			r.seen.last = time.Since(killed)
-			return nil
-		}
 		select {
-		case <-ctx.Done():
-			return fmt.Errorf("%w: %w", context.Cause(ctx), err)
+		case <-ended:
+			return
 		case <-tick.C:
 		}
+		fmt.Printf("%5.1f s  %d were taken, %d flows have begun\n", time.Since(began).Seconds(), r.sent.Load(), r.log.Flows())
 	}
 }
 
-// stillOpen takes the orders that have ended out of open. The error says what
-// the last of the others lacks.
-func (r *rehearsal) stillOpen(ctx context.Context, open *[]order) (last error) {
-	*open = slices.DeleteFunc(*open, func(o order) bool {
-		err := o.kind.Check(r.log.Flow(o.FlowID))
-		if err != nil {
-			last = fmt.Errorf("order %s (%s): %w", o.OrderID, o.kind.Name, err)
+// awaitEnd waits until every flow has gone the way of its kind, at most for the
+// grace after the last fault.
+func (r *rehearsal) awaitEnd(ctx context.Context) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, r.plan.grace, fmt.Errorf("not within %v of the last fault", r.plan.grace))
+	defer cancel()
+	open := slices.Clone(r.flows)
+	for {
+		open = slices.DeleteFunc(open, func(f flow) bool { return f.check(r.log.Flow(f.FlowID)) == nil })
+		if len(open) == 0 {
+			return nil
 		}
-		return err == nil
-	})
-	if last != nil {
-		return fmt.Errorf("%d orders are open; the last: %w", len(*open), last)
+		if !wait(ctx, time.Second) {
+			return fmt.Errorf("%w: %d flows are open: %w", context.Cause(ctx), len(open), r.describe(open))
+		}
 	}
-	missing, err := r.countMails(ctx)
-	if err == nil && missing > 0 {
-		err = fmt.Errorf("%d mails are missing", missing)
-	}
-	return err
 }
 
-func (r *rehearsal) countMails(ctx context.Context) (missing int, err error) {
-	all, err := rig.Inbox{Addr: r.compose.Mail}.Mails(ctx)
-	if err != nil {
-		return 0, err
-	}
-	byCause := rig.ByCause(all)
-	var m mails
-	for _, o := range r.orders {
-		for _, e := range rig.Told(r.log.Flow(o.FlowID)) {
-			m.wanted++
-			switch n := len(byCause[e.ID()]); {
-			case n == 0:
-				m.missing++
-			case n > 1:
-				m.repeated++
-			}
+// describe says what the first of some flows lack.
+func (r *rehearsal) describe(flows []flow) error {
+	var errs []error
+	for _, f := range flows[:min(len(flows), 10)] {
+		if err := f.check(r.log.Flow(f.FlowID)); err != nil {
+			errs = append(errs, fmt.Errorf("%s %s, flow %s: %w", f.name, f.ID, f.FlowID, err))
 		}
 	}
-	r.seen.mails = m
-	return m.missing, nil
+	return errors.Join(errs...)
+}
+
+// awaitBalance waits until all effects balance, what is on its way in this
+// moment being allowed some time to come too much.
+func (r *rehearsal) awaitBalance(ctx context.Context, quiet time.Time) error {
+	ctx, cancel := context.WithDeadlineCause(ctx, quiet.Add(2*r.plan.grace), fmt.Errorf("not within %v of the last fault", 2*r.plan.grace))
+	defer cancel()
+	const settle = 5 * time.Second
+	// A mail comes again where its sender was killed, or the server before it said yes.
+	again := r.seen.kills["notifications"] + 2*r.seen.outages["mail away"]
+	ledger := r.stage.ledger(r.log)
+	for {
+		wait(ctx, settle)
+		err := ledger.Balance(ctx, again)
+		if err == nil {
+			return nil
+		}
+		if ctx.Err() != nil {
+			return fmt.Errorf("%w: %w", context.Cause(ctx), err)
+		}
+	}
 }
 
 // judge gathers what is to be said of the run.
 func (r *rehearsal) judge() {
 	s := &r.seen
-	s.orders, s.flows = len(r.orders), r.log.Flows()
+	s.sent, s.flows, s.begun = int(r.sent.Load()), len(r.flows), r.log.Flows()
 	s.events, s.repeated = len(r.log.Events()), r.log.Repeated()
 	s.dead = len(r.log.DeadLetters())
 	s.order = r.log.CheckOrder()
-	for _, o := range r.orders {
-		flow := r.log.Flow(o.FlowID)
-		if o.kind.Check(flow) == nil {
-			s.ended++
-			s.fromSentToEnd = append(s.fromSentToEnd, flow[len(flow)-1].Time.Sub(o.sent))
+	s.kinds = map[string]int{}
+	mails, _ := r.stage.mail.Mails(context.Background()) // our own: never fails
+	byCause := rig.ByCause(mails)
+	s.mails, s.mailsAgain = len(byCause), len(mails)-len(byCause)
+	for _, f := range r.flows {
+		s.kinds[f.name]++
+		events := r.log.Flow(f.FlowID)
+		err := f.check(events)
+		if err == nil && !f.loose {
+			err = rig.CheckMail(events, byCause, false)
 		}
+		if err != nil {
+			s.wrong = append(s.wrong, fmt.Errorf("%s %s, flow %s: %w", f.name, f.ID, f.FlowID, err))
+			continue
+		}
+		s.took = append(s.took, events[len(events)-1].Time.Sub(f.sent))
 	}
-	slices.Sort(s.fromSentToEnd)
-}
-
-// faults are what did not hold, besides orders that have not ended.
-func (s *seen) faults() error {
-	var errs []error
-	if s.flows != s.orders {
-		errs = append(errs, fmt.Errorf("%d orders led to %d flows", s.orders, s.flows))
-	}
-	if s.dead > 0 {
-		errs = append(errs, fmt.Errorf("%d dead letters", s.dead))
-	}
-	return errors.Join(append(errs, s.order)...)
-}
-
-func (s *seen) keyOrder() string {
-	if s.order != nil {
-		return s.order.Error()
-	}
-	return "kept"
-}
-
-// took is a percentile of the time from sending an order until its last event.
-func (s *seen) took(percent int) time.Duration {
-	if len(s.fromSentToEnd) == 0 {
-		return 0
-	}
-	i := min(len(s.fromSentToEnd)*percent/100, len(s.fromSentToEnd)-1)
-	return s.fromSentToEnd[i].Round(time.Millisecond)
+	slices.Sort(s.took)
 }
