@@ -20,6 +20,16 @@ import (
 // its error. It panics outside of a handler of a service with a Store.
 func Tx(ctx context.Context) *sql.Tx { return unitOf(ctx).transaction() }
 
+// Exec runs a statement in the transaction of ctx, and returns how many rows it
+// inserted, changed or deleted.
+func Exec(ctx context.Context, query string, args ...any) (rows int64, err error) {
+	result, err := Tx(ctx).ExecContext(ctx, query, args...)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
 // Collect returns the rows of a query in the transaction of ctx, each as scan
 // reads it. No rows are nil.
 func Collect[T any](ctx context.Context, scan func(*sql.Rows) (T, error), query string, args ...any) ([]T, error) {

@@ -87,12 +87,9 @@ func TestStockNeverGoesBelowZero(t *testing.T) {
 		for n := range 30 {
 			group.Go(func() error {
 				_, err := db.Handle(t.Context(), entry(fmt.Sprint(n)), func(ctx context.Context) ([]choreo.Message, error) {
-					result, err := store.Tx(ctx).ExecContext(ctx, `UPDATE stock SET count = count - 1 WHERE item = 'pear' AND count > 0`)
-					if err != nil {
-						return nil, err
-					}
-					if n, err := result.RowsAffected(); n == 1 || err != nil {
-						return []choreo.Message{message(int(n))}, err
+					changed, err := store.Exec(ctx, `UPDATE stock SET count = count - 1 WHERE item = 'pear' AND count > 0`)
+					if changed == 1 || err != nil {
+						return []choreo.Message{message(int(changed))}, err
 					}
 					soldOut.Add(1)
 					return nil, nil
