@@ -33,16 +33,13 @@ type plan struct {
 }
 
 func main() {
-	p := plan{seed: newSeed()}
-	if n, err := strconv.ParseUint(os.Getenv("TROUPE_SEED"), 10, 64); err == nil {
-		p.seed = n
-	}
+	var p plan
 	flag.IntVar(&p.flows, "flows", 20_000, "orders, bookings and registrations to send")
 	flag.IntVar(&p.rate, "rate", 60, "of them a second")
 	flag.DurationVar(&p.every, "every", 5*time.Second, "a random service is killed so often; Postgres, Kafka and mail fail less often")
 	flag.DurationVar(&p.grace, "grace", 3*time.Minute, "after the last fault, for every flow to end")
 	flag.DurationVar(&p.limit, "limit", 500*time.Millisecond, "of a share of bookings, so that they expire at any step")
-	flag.Uint64Var(&p.seed, "seed", p.seed, "what the choices come from; TROUPE_SEED sets it, too")
+	flag.Uint64Var(&p.seed, "seed", seed(), "what the choices come from; TROUPE_SEED sets it, too")
 	flag.BoolVar(&p.keep, "keep", false, "leave the containers as they are when something did not hold")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -54,7 +51,11 @@ func main() {
 	}
 }
 
-func newSeed() uint64 {
+// seed is that of the environment, else a new one.
+func seed() uint64 {
+	if n, err := strconv.ParseUint(os.Getenv("TROUPE_SEED"), 10, 64); err == nil {
+		return n
+	}
 	var b [4]byte
 	rand.Read(b[:]) // never fails
 	return uint64(binary.BigEndian.Uint32(b[:])) + 1

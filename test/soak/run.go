@@ -74,26 +74,20 @@ func (r *rehearsal) sendWhileAllFails(ctx context.Context, began time.Time) erro
 	})
 	g.Go(func() error {
 		defer stop()
-		ended := make(chan struct{})
-		go r.report(began, ended)
-		defer close(ended)
 		err := r.send(ctx)
 		r.seen.sending = time.Since(began)
 		return err
 	})
+	g.Go(func() error {
+		r.report(failing, began)
+		return nil
+	})
 	return g.Wait()
 }
 
-// report says now and then how far the run is.
-func (r *rehearsal) report(began time.Time, ended <-chan struct{}) {
-	tick := time.NewTicker(15 * time.Second)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ended:
-			return
-		case <-tick.C:
-		}
+// report says now and then how far the run is, until ctx ends.
+func (r *rehearsal) report(ctx context.Context, began time.Time) {
+	for wait(ctx, 15*time.Second) {
 		fmt.Printf("%5.1f s  %d were taken, %d flows have begun\n", time.Since(began).Seconds(), r.sent.Load(), r.log.Flows())
 	}
 }
