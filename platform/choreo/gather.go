@@ -11,9 +11,10 @@ import (
 // Gather declares that h runs once for each request of type Q, when every
 // service that hears Q and emits A has answered it, with all of the answers.
 // Who is expected is read off the announcements of running services when Q is
-// emitted, and travels in Q (event.Meta.Expects). An answer is an A that Q led
+// emitted, and travels in Q (event.Meta.Expects); where Q comes from a producer
+// that says nothing of it, when Q is first heard. An answer is an A that Q led
 // to directly. What has come is kept in the service's database, so the service
-// needs a Store; [Gathering] of package store shows who is waited for.
+// needs a Store; Gathered of package store shows who is waited for.
 //
 // In h, event.From is the event that made it complete.
 func Gather[Q, A event.Event, PQ byValue[Q], PA byValue[A]](h func(context.Context, Q, []A) (Events, error), o ...Option) Reaction {
@@ -72,7 +73,8 @@ func (r *Reaction) gathered(ctx context.Context, e event.Event) (*Gathered, erro
 // Gatherer keeps what [Gather] reactions have heard, in the transaction of the
 // event in hand; a service's database provides it.
 type Gatherer interface {
-	// Request keeps a request and who is expected to answer it.
+	// Request keeps a request and who is expected to answer it: an empty list
+	// says nobody, and nil, that it is not known, is an error.
 	Request(ctx context.Context, reaction, id string, value []byte, expected []string) (*Gathered, error)
 	// Answer keeps the answer of a service to the request id. An answer may come
 	// before its request, and an answer of somebody who is not expected counts

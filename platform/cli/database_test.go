@@ -306,3 +306,29 @@ func (l lagging) OutboxLag(ctx context.Context) (time.Duration, error) {
 	lag, err := l.DB.OutboxLag(ctx)
 	return lag + time.Minute, err
 }
+
+// closing is a shop in which the head gathers what was told of each sale.
+func closing() choreo.Topology {
+	tell := func(_ context.Context, s sold) (choreo.Events, error) { return choreo.Emit(told{s.ID}), nil }
+	head := func(context.Context, sold, []told) (choreo.Events, error) { return nil, nil }
+	return choreo.Topology{
+		{Name: "seller", Doc: "Sells.", Routes: shop()[0].Routes},
+		{Name: "teller", Doc: "Tells.", Reactions: []choreo.Reaction{choreo.On(tell, choreo.Emits(told{}))}},
+		{Name: "head", Doc: "Gathers.", Store: store.Tables(fstest.MapFS{"00001_table.sql": {Data: []byte("-- +goose Up\nCREATE TABLE t (id text);\n")}}),
+			Reactions: []choreo.Reaction{choreo.Gather(head)}},
+	}
+}
+
+func TestAnEventThatIsSentSaysWhoIsToAnswer(t *testing.T) {
+	data := t.TempDir()
+	s := launch(t, closing(), "--data", data, "--embedded", "127.0.0.1:0")
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	if status, _, complaint := call(ctx, nil, "send", "Sold", "--data", data, "--json", `{"id":"s-1","who":"Ada"}`); status != 0 {
+		t.Fatal(complaint, s.stop(), s.log)
+	}
+	status, out, complaint := call(ctx, nil, "tail", "shop", "--data", data, "--from", "start", "-n", "1", "--json")
+	if want := `"ce_expects":"teller"`; status != 0 || !strings.Contains(out, want) {
+		t.Errorf("tail: %d %s %s\nwant %s", status, out, complaint, want)
+	}
+}

@@ -46,11 +46,18 @@ func (p *program) sendCommand() *cobra.Command {
 					return fmt.Errorf("standard input: %w", err)
 				}
 			}
-			m, err := rootMessage(t, text, keyless, time.Now())
+			m, err := rootMessage(t, text, keyless, nil, time.Now()) // what is wrong with it needs no broker
 			if err != nil {
 				return err
 			}
 			err = p.onBrokers(cmd, func(ctx context.Context, client *kafka.Client, prefix string) error {
+				directory, err := runtime.ReadDirectory(ctx, client, prefix)
+				if err != nil {
+					return err
+				}
+				if m, err = rootMessage(t, text, keyless, directory.Expects(t), time.Now()); err != nil {
+					return err
+				}
 				return send(ctx, client, prefix, m)
 			})
 			if err == nil {
@@ -104,10 +111,11 @@ func (p *program) findType(name string) (*event.Type, error) {
 	return nil, fmt.Errorf("several domains have an event %q: %v; name one of them with its domain", name, found)
 }
 
-// rootMessage is an event as the first of a flow.
-func rootMessage(t *event.Type, text []byte, keyless bool, now time.Time) (choreo.Message, error) {
+// rootMessage is an event as the first of a flow, which expects answers of the
+// services named.
+func rootMessage(t *event.Type, text []byte, keyless bool, expects []string, now time.Time) (choreo.Message, error) {
 	id := event.NewID(now)
-	m, err := choreo.FromJSON(t, text, event.Envelope{ID: id, Source: sourceCLI, Time: now, Flow: id})
+	m, err := choreo.FromJSON(t, text, event.Envelope{ID: id, Source: sourceCLI, Time: now, Flow: id, Expects: expects})
 	if keyless {
 		m.Key = nil
 		m.Headers = slices.DeleteFunc(m.Headers, func(h event.Header) bool { return h.Key == event.HeaderSubject })

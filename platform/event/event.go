@@ -89,7 +89,7 @@ type Meta struct {
 	Cause   string    // id of the event that led to this one; empty at a root
 	Source  string    // who emitted it: "/services/orders"; empty at a request
 	Key     string    // the record's key
-	Expects []string  // names of the services that are to answer it, where somebody gathers the answers
+	Expects []string  // names of the services that are to answer it, where somebody gathers the answers; nil: none does, or its producer did not say
 	Attempt int       // from 1
 	Hop     int       // events between the flow's first one and this; 0 at a root
 	Time    time.Time // when the event was emitted

@@ -160,10 +160,11 @@ func parseAnnouncement(r *kafka.Record) (a Announcement, err error) {
 // announce tells all services of this process to the others.
 func (d *Directory) announce(ctx context.Context, p *kafka.Producer, prefix string) error {
 	d.mu.RLock()
-	defer d.mu.RUnlock()
+	own := maps.Clone(d.own) // the broker may take its time, and emitters ask meanwhile
+	d.mu.RUnlock()
 	var records []kafka.Record
-	for _, name := range slices.Sorted(maps.Keys(d.own)) {
-		value, err := json.Marshal(Announcement{d.own[name], time.Now().UTC()})
+	for _, name := range slices.Sorted(maps.Keys(own)) {
+		value, err := json.Marshal(Announcement{own[name], time.Now().UTC()})
 		if err != nil {
 			return fmt.Errorf("announcing %s: %w", name, err)
 		}
@@ -225,22 +226,32 @@ func readAll(ctx context.Context, c *kafka.Client, topic string, atEnd func(), h
 // Announced returns what is announced, by name. It is empty where no service
 // has ever run.
 func Announced(ctx context.Context, c *kafka.Client, prefix string) ([]Announcement, error) {
+	d, err := ReadDirectory(ctx, c, prefix)
+	if err != nil {
+		return nil, err
+	}
+	return slices.SortedFunc(maps.Values(d.announced), func(a, b Announcement) int { return cmp.Compare(a.Name, b.Name) }), nil
+}
+
+// ReadDirectory returns a directory of what is announced by now, for whoever runs
+// no service. It follows nothing.
+func ReadDirectory(ctx context.Context, c *kafka.Client, prefix string) (*Directory, error) {
+	d := NewDirectory(nil)
 	topic := choreo.AnnouncementTopic(prefix)
 	names, err := c.Topics(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("announced services: %w", err)
 	}
 	if !slices.Contains(names, topic) {
-		return nil, nil
+		return d, nil
 	}
-	d := NewDirectory(nil)
 	reading, stop := context.WithCancel(ctx)
 	defer stop()
 	err = readAll(reading, c, topic, stop, func(r *kafka.Record) { _ = d.hear(r) }) // what is none is passed over
 	if ctx.Err() != nil || !errors.Is(err, context.Canceled) {
 		return nil, fmt.Errorf("announced services: topic %s: %w", topic, cmp.Or(context.Cause(ctx), err))
 	}
-	return slices.SortedFunc(maps.Values(d.announced), func(a, b Announcement) int { return cmp.Compare(a.Name, b.Name) }), nil
+	return d, nil
 }
 
 // Forget takes a service off what is announced, for one that will not run

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/troupedev/troupe/platform/choreo"
+	"github.com/troupedev/troupe/platform/event"
 	"github.com/troupedev/troupe/platform/kafka"
 	"github.com/troupedev/troupe/platform/kafka/kafkatest"
 	"github.com/troupedev/troupe/platform/store"
@@ -186,5 +187,42 @@ func TestARunNeedsItsDatabases(t *testing.T) {
 	err := Run(t.Context(), choreo.Topology{head(nil)}, Options{Client: &kafka.Client{}})
 	if err == nil || !strings.Contains(err.Error(), "service head declares a Store and Stores has none for it: open one by store.Open") {
 		t.Errorf("got %v", err)
+	}
+}
+
+func TestARequestThatSaysNothingOfAnswersWaitsForThoseWhoRun(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		running choreo.Topology
+		expects []string // in the header; nil: none
+		alone   bool     // the request completes it
+	}{
+		{"nothing is said, and one answers", choreo.Topology{packer("one")}, nil, false},
+		{"nothing is said, and nobody answers", nil, nil, true},
+		{"nobody is said to answer", choreo.Topology{packer("one")}, []string{}, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var done calls
+			topology := append(choreo.Topology{head(func(e sold, all []packed) { done.add("%s:%v", e.ID, all) })}, c.running...)
+			s := NewService(topology, &topology[0], ServiceOptions{
+				Store: storetest.Open(t, store.Memory, "head", effects, nil), Expects: NewDirectory(topology).Expects,
+			})
+			hear := func(r kafka.Record) {
+				t.Helper()
+				for _, w := range s.Judge(&r).Work {
+					if got := s.Handle(t.Context(), &w, 1, noon); got.Outcome != Handled {
+						t.Fatalf("got %+v", got)
+					}
+				}
+			}
+			hear(record(t, sold{"a", "web"}, func(e *event.Envelope) { e.Expects = c.expects }))
+			if got := done.String() != ""; got != c.alone {
+				t.Errorf("complete at once: %t, want %t", got, c.alone)
+			}
+			hear(record(t, packed{"a", "one"}, func(e *event.Envelope) { e.ID, e.Cause, e.Source = "answer", "id-a", choreo.Source("one") }))
+			if got := done.String(); c.alone != (got == "a:[]") || !c.alone && got != "a:[{a one}]" {
+				t.Errorf("gathered %q", got)
+			}
+		})
 	}
 }

@@ -67,7 +67,7 @@ func (s *Service) Handle(ctx context.Context, w *Work, attempt int, now time.Tim
 
 // attempt runs the handler where it belongs, and returns what is left to be produced.
 func (s *Service) attempt(ctx context.Context, w *Work, attempt int, now time.Time) (messages []choreo.Message, duplicate bool, err error) {
-	ctx, cancel := context.WithTimeout(event.With(ctx, w.Envelope.Meta(attempt)), w.handler.reaction.Timeout())
+	ctx, cancel := context.WithTimeout(event.With(ctx, s.meta(w, attempt)), w.handler.reaction.Timeout())
 	defer cancel()
 	run := func(ctx context.Context) ([]choreo.Message, error) { return s.run(ctx, w, now) }
 	switch {
@@ -82,6 +82,17 @@ func (s *Service) attempt(ctx context.Context, w *Work, attempt int, now time.Ti
 		duplicate, err = s.options.Store.Handle(ctx, store.Entry{Reaction: w.Reaction(), ID: w.Envelope.ID}, run)
 	}
 	return messages, duplicate, err
+}
+
+// meta is the event as its handler sees it. Where a producer that knows nothing of
+// gathering left out who is to answer, it is whoever answers such events by now.
+func (s *Service) meta(w *Work, attempt int) event.Meta {
+	meta := w.Envelope.Meta(attempt)
+	r := w.handler.reaction
+	if meta.Expects == nil && r.Gathers() && w.Event.EventType() == r.Hears()[0] && s.options.Expects != nil {
+		meta.Expects = s.options.Expects(w.Event.EventType())
+	}
+	return meta
 }
 
 // run runs the handler and encodes what it emitted; either may panic.

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -16,8 +17,8 @@ type gatherer struct{ unit *unit }
 
 // Request implements [choreo.Gatherer].
 func (g gatherer) Request(ctx context.Context, reaction, id string, value []byte, expected []string) (*choreo.Gathered, error) {
-	if expected == nil {
-		expected = []string{}
+	if expected == nil { // not the same as an empty list, on which nobody has to answer
+		return nil, choreo.Permanent(fmt.Errorf("store: reaction %s gathers the answers to %s, and nobody said who is to give some", reaction, id))
 	}
 	names, err := json.Marshal(expected)
 	if err != nil {

@@ -22,7 +22,7 @@ type heard struct {
 	expected []string // of a request
 }
 
-func request(expected ...string) heard { return heard{"Q", expected} }
+func request(expected ...string) heard { return heard{"Q", append([]string{}, expected...)} }
 func answer(service string) heard      { return heard{what: service} }
 
 // keep lets a reaction hear h, and returns what that made complete, as text.
@@ -212,4 +212,12 @@ func TestGatheredShowsWhoIsWaitedFor(t *testing.T) {
 			now = now.Add(time.Second)
 		}
 	})
+}
+
+func TestARequestOfWhichNobodySaidWhoAnswersIsNotComplete(t *testing.T) {
+	db := open(t, store.Memory)
+	complete, err := keep(t.Context(), db, "1", heard{what: "Q"})
+	if complete != "" || !choreo.IsPermanent(err) || !strings.Contains(err.Error(), "nobody said who is to give some") {
+		t.Errorf("complete %q, %v", complete, err)
+	}
 }

@@ -91,6 +91,9 @@ func (s *site) messageOf(c *cloudEvent) (m choreo.Message, flow string, err erro
 	if envelope.Flow == "" {
 		envelope.Flow = id
 	}
+	if s.Expects != nil {
+		envelope.Expects = s.Expects(t)
+	}
 	if m, err = choreo.FromJSON(t, c.data, envelope); err != nil {
 		return m, "", c.unfit(err)
 	}

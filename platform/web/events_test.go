@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -226,4 +227,22 @@ func FuzzReadCloudEvent(f *testing.F) {
 			t.Fatalf("%+v was published, which reads as %+v, %v", c, e, err)
 		}
 	})
+}
+
+func TestAnEventFromOutsideSaysWhoIsToAnswer(t *testing.T) {
+	b := &broker{}
+	h, err := Handler(choreo.Topology{shop("sales")}, Options{
+		Publish: b.publish, Logger: slog.New(slog.DiscardHandler), Now: func() time.Time { return noon },
+		Expects: func(t *event.Type) []string { return []string{"one", "two of " + t.FullName()} },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if w := do(h, "POST", PathEvents, structured("expects", `"nobody"`), "Content-Type", typeStructured); w.Code != http.StatusAccepted {
+		t.Fatal(w.Code, w.Body)
+	}
+	got, err := event.ParseHeaders(b.taken[0].Headers)
+	if err != nil || fmt.Sprint(got.Expects) != "[one two of shop.Sold]" {
+		t.Errorf("expects %v, %v", got.Expects, err)
+	}
 }
