@@ -2,9 +2,12 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"time"
+
+	"github.com/troupedev/troupe/test/rig"
 )
 
 // faults are what fails in a run, each as said by the seed.
@@ -19,6 +22,7 @@ type outage struct {
 	name              string
 	shortest, longest time.Duration // that it is away
 	end, begin        func(context.Context) error
+	serves            func(context.Context) error // nil once it does what it is there for
 }
 
 func (f *faults) outages() []outage {
@@ -26,20 +30,30 @@ func (f *faults) outages() []outage {
 	of := func(do func(context.Context, string) error, service string) func(context.Context) error {
 		return func(ctx context.Context) error { return do(ctx, service) }
 	}
+	kafka := func(ctx context.Context) error {
+		_, err := rig.Partitions(ctx, c.Kafka)
+		return err
+	}
+	postgres := func(ctx context.Context) error {
+		_, err := f.stage.ledger(nil).SQL(ctx, "orders", "SELECT 1")
+		return err
+	}
 	return []outage{
-		{"postgres killed", 0, 5 * time.Second, of(c.Kill, "postgres"), of(c.Start, "postgres")},
-		{"postgres restarted", 0, 0, of(c.Stop, "postgres"), of(c.Start, "postgres")},
-		{"kafka killed", 0, 8 * time.Second, of(c.Kill, "kafka"), of(c.Start, "kafka")},
-		{"kafka restarted", 0, 8 * time.Second, of(c.Stop, "kafka"), of(c.Start, "kafka")},
-		{"kafka away", 30 * time.Second, 30 * time.Second, of(c.Stop, "kafka"), of(c.Start, "kafka")},
+		{"postgres killed", 0, 5 * time.Second, of(c.Kill, "postgres"), of(c.Start, "postgres"), postgres},
+		{"postgres restarted", 0, 0, of(c.Stop, "postgres"), of(c.Start, "postgres"), postgres},
+		{"kafka killed", 0, 8 * time.Second, of(c.Kill, "kafka"), of(c.Start, "kafka"), kafka},
+		{"kafka restarted", 0, 8 * time.Second, of(c.Stop, "kafka"), of(c.Start, "kafka"), kafka},
+		{"kafka away", 30 * time.Second, 30 * time.Second, of(c.Stop, "kafka"), of(c.Start, "kafka"), kafka},
 		{"mail away", 5 * time.Second, 20 * time.Second,
 			func(context.Context) error { return f.stage.mail.Down() },
-			func(context.Context) error { return f.stage.mail.Up() }},
+			func(context.Context) error { return f.stage.mail.Up() },
+			func(context.Context) error { return nil }},
 	}
 }
 
 // fail lets one after the other of the outages happen, all of them before one
-// comes again, until ctx ends. It returns how often each did.
+// comes again, until ctx ends: each some time after the one before is over. It
+// returns how often each did.
 func (f *faults) fail(ctx context.Context) (map[string]int, error) {
 	random := rand.New(rand.NewPCG(f.plan.seed, 2))
 	happened := map[string]int{}
@@ -51,7 +65,10 @@ func (f *faults) fail(ctx context.Context) (map[string]int, error) {
 			if !wait(ctx, pause) {
 				return happened, nil
 			}
-			if err := f.once(ctx, o.name, away, o.end, o.begin); err != nil {
+			err := f.once(ctx, o.name, away, o.end, func(ctx context.Context) error {
+				return errors.Join(o.begin(ctx), serving(ctx, o.serves))
+			})
+			if err != nil {
 				return happened, err
 			}
 			happened[o.name]++
@@ -99,6 +116,21 @@ func (f *faults) once(ctx context.Context, name string, away time.Duration, end,
 	}
 	fmt.Printf("%5.1f s  %s, for %.1f s\n", time.Since(f.began).Seconds(), name, time.Since(since).Seconds())
 	return nil
+}
+
+// serving waits until something that began again does what it is there for.
+func serving(ctx context.Context, serves func(context.Context) error) error {
+	const patience = 3 * time.Minute
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	for {
+		attempt, stop := context.WithTimeout(ctx, 5*time.Second)
+		err := serves(attempt)
+		stop()
+		if err == nil || !wait(ctx, time.Second) {
+			return err
+		}
+	}
 }
 
 func between(random *rand.Rand, shortest, longest time.Duration) time.Duration {
