@@ -9,9 +9,12 @@ import (
 	"github.com/troupedev/troupe/events/payments"
 	"github.com/troupedev/troupe/events/shipping"
 	"github.com/troupedev/troupe/platform/choreotest"
+	"github.com/troupedev/troupe/platform/testmain"
 	"github.com/troupedev/troupe/services"
 	paymentsservice "github.com/troupedev/troupe/services/payments"
 )
+
+func TestMain(m *testing.M) { testmain.Run(m) }
 
 func TestTheTopologyHoldsTogether(t *testing.T) {
 	if err := services.All().Validate(); err != nil {

@@ -14,6 +14,7 @@ var layers = []string{
 	"platform/contract",
 	"platform/contract/schemas",
 	"platform/choreo",
+	"platform/testmain",
 	"platform/kafka",
 	"platform/kafka/embedded",
 	"platform/kafka/kafkatest",
@@ -60,13 +61,15 @@ func mayImport(folder string, isTest bool, path string) string {
 	case within(folder, "services") && !within(path, "services") && !within(path, "events"):
 		allowed := []string{"platform/event", "platform/choreo", "platform/store", "platform/web"}
 		if isTest {
-			allowed = append(allowed, "platform/choreotest", "platform/store/storetest", "platform/kafka/kafkatest")
+			allowed = append(allowed, "platform/choreotest", "platform/store/storetest", "platform/testmain")
 		}
 		if !slices.Contains(allowed, path) {
 			return "services import " + strings.Join(allowed, ", ") + " and events"
 		}
 	case within(folder, "services") && folder != "services" && within(path, "services") && path != folder:
-		return "services do not know each other"
+		if within(folder, "services/internal") || !within(path, "services/internal") {
+			return "services do not know each other; what they share is in services/internal"
+		}
 	}
 	return ""
 }
@@ -88,8 +91,8 @@ var wrapped = []struct {
 	{"github.com/twmb/franz-go", []string{"platform/kafka/embedded"}},
 	{"github.com/danielgtaylor/huma", []string{"platform/web", "services"}},
 	{"github.com/spf13/cobra", []string{"platform/cli", "platform/contract/schemas"}},
-	{"github.com/testcontainers/testcontainers-go", []string{"platform/kafka/kafkatest", "platform/store/storetest"}},
-	{"github.com/jackc/pgx", []string{"platform/store", "platform/choreotest"}},
+	{"github.com/testcontainers/testcontainers-go", []string{"platform/testmain", "platform/kafka/kafkatest", "platform/store/storetest"}},
+	{"github.com/jackc/pgx", []string{"platform/store"}},
 	{"modernc.org/sqlite", []string{"platform/store"}},
 	{"github.com/pressly/goose", []string{"platform/store"}},
 }
@@ -151,6 +154,8 @@ func TestImportRulesRefuseWhatTheyShould(t *testing.T) {
 		{"service to choreotest", "services/orders", "platform/choreotest", false, true},
 		{"service's test to choreotest", "services/orders", "platform/choreotest", true, false},
 		{"service to service", "services/orders", "services/payments", false, true},
+		{"service to what services share", "services/orders", "services/internal/account", false, false},
+		{"what services share to service", "services/internal/account", "services/orders", false, true},
 		{"list to service", "services", "services/payments", false, false},
 		{"event to choreo", "events/orders", "platform/choreo", false, true},
 	} {

@@ -75,8 +75,8 @@ type Setup struct {
 // the script does not ask for by [Stage.Dead], and if an event was emitted again
 // with another content.
 //
-// Stores are SQLite in memory. Where TROUPE_TEST_DATABASE names a Postgres
-// server, all is played once more on it, with a tenth of the seeds.
+// Stores are SQLite in memory. Where TROUPE_TEST_DATABASE asks for Postgres, as
+// package storetest has it, all is played once more on that, with a tenth of the seeds.
 func Play(t testing.TB, script func(*Stage), services ...choreo.Service) {
 	t.Helper()
 	Setup{}.Play(t, script, services...)

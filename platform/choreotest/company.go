@@ -49,7 +49,6 @@ type member struct {
 
 func newCompany(t testing.TB, u Setup, server server, services []choreo.Service) *company {
 	t.Helper()
-	server = server.prepare(t)
 	c := &company{topology: services, before: t.Failed(), types: map[string]*event.Type{}}
 	for i := range services {
 		if err := services[i].Validate(); err != nil {
@@ -62,8 +61,9 @@ func newCompany(t testing.TB, u Setup, server server, services []choreo.Service)
 	c.expects = runtime.NewDirectory(services).Expects
 	c.set(t, u.Settings)
 	stores := map[string]web.Store{}
+	url := server.database(t)
 	for i := range services {
-		m := c.join(t, &services[i], server)
+		m := c.join(t, &services[i], url)
 		if m.db != nil {
 			stores[m.name] = m.db
 		}
@@ -103,7 +103,7 @@ func (c *company) set(t testing.TB, settings map[string]string) {
 }
 
 // join makes a member of a service.
-func (c *company) join(t testing.TB, s *choreo.Service, server server) *member {
+func (c *company) join(t testing.TB, s *choreo.Service, url string) *member {
 	t.Helper()
 	if err := s.Configure(c.settings); err != nil {
 		t.Fatal(err)
@@ -118,7 +118,7 @@ func (c *company) join(t testing.TB, s *choreo.Service, server server) *member {
 		},
 	}
 	if s.Store != nil {
-		m.db = server.open(t, s, c.now)
+		m.db = open(t, url, s, c.now)
 		options.Store = m.db
 	}
 	m.service = runtime.NewService(c.topology, s, options)

@@ -9,13 +9,17 @@ import (
 
 	"github.com/troupedev/troupe/platform/choreotest"
 	"github.com/troupedev/troupe/platform/failpoint"
+	"github.com/troupedev/troupe/platform/store/storetest"
+	"github.com/troupedev/troupe/platform/testmain"
 )
+
+func TestMain(m *testing.M) { testmain.Run(m) }
 
 // replay plays one seed of an order in the shop, and returns what happened.
 func replay(t *testing.T, seed int) string {
 	t.Helper()
 	t.Setenv(choreotest.SeedVariable, strconv.Itoa(seed))
-	t.Setenv(choreotest.DatabaseVariable, "sqlite")
+	t.Setenv(storetest.Variable, storetest.SQLite)
 	b, r := newBank(), &record{TB: t}
 	r.play(func(s *choreotest.Stage) {
 		s.Together(func() {

@@ -16,13 +16,11 @@ import (
 	"github.com/troupedev/troupe/platform/choreo"
 	"github.com/troupedev/troupe/platform/contract"
 	"github.com/troupedev/troupe/platform/event"
-	"github.com/troupedev/troupe/platform/kafka/kafkatest"
+	"github.com/troupedev/troupe/platform/testmain"
 	"github.com/troupedev/troupe/platform/web"
 )
 
-func TestMain(m *testing.M) {
-	kafkatest.Main(m)
-}
+func TestMain(m *testing.M) { testmain.Run(m) }
 
 var shopTopic = &event.Topic{Name: "shop", Owner: "us", Doc: "A shop.", Partitions: 2, Retention: time.Hour}
 

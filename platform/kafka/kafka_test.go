@@ -8,9 +8,10 @@ import (
 
 	"github.com/troupedev/troupe/platform/kafka"
 	"github.com/troupedev/troupe/platform/kafka/kafkatest"
+	"github.com/troupedev/troupe/platform/testmain"
 )
 
-func TestMain(m *testing.M) { kafkatest.Main(m) }
+func TestMain(m *testing.M) { testmain.Run(m) }
 
 // dial is a client of the broker at addr, closed when the test ends.
 func dial(t testing.TB, addr string) *kafka.Client {

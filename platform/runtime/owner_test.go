@@ -13,10 +13,10 @@ import (
 	"github.com/troupedev/troupe/platform/choreo"
 	"github.com/troupedev/troupe/platform/event"
 	"github.com/troupedev/troupe/platform/kafka"
-	"github.com/troupedev/troupe/platform/kafka/kafkatest"
+	"github.com/troupedev/troupe/platform/testmain"
 )
 
-func TestMain(m *testing.M) { kafkatest.Main(m) }
+func TestMain(m *testing.M) { testmain.Run(m) }
 
 func TestWhatIsEmittedIsProducedAndThenCommitted(t *testing.T) {
 	emit := func(_ context.Context, e sold) (choreo.Events, error) {

@@ -3,7 +3,7 @@ package store_test
 import (
 	"testing"
 
-	"github.com/troupedev/troupe/platform/kafka/kafkatest"
+	"github.com/troupedev/troupe/platform/testmain"
 )
 
-func TestMain(m *testing.M) { kafkatest.Main(m) }
+func TestMain(m *testing.M) { testmain.Run(m) }

@@ -10,12 +10,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/troupedev/troupe/platform/kafka/kafkatest"
+	"github.com/troupedev/troupe/platform/testmain"
 )
 
-func TestMain(m *testing.M) {
-	kafkatest.Main(m)
-}
+func TestMain(m *testing.M) { testmain.Run(m) }
 
 var quiet = slog.New(slog.DiscardHandler)
 

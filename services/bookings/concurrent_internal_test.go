@@ -12,11 +12,11 @@ import (
 	"github.com/troupedev/troupe/events/tickets"
 	"github.com/troupedev/troupe/platform/choreo"
 	"github.com/troupedev/troupe/platform/event"
-	"github.com/troupedev/troupe/platform/kafka/kafkatest"
 	"github.com/troupedev/troupe/platform/store/storetest"
+	"github.com/troupedev/troupe/platform/testmain"
 )
 
-func TestMain(m *testing.M) { kafkatest.Main(m) }
+func TestMain(m *testing.M) { testmain.Run(m) }
 
 // TestABookingEndsOnceUnderConcurrency lets all that can end a booking happen in
 // transactions of their own, for many bookings at once.

@@ -15,13 +15,13 @@ import (
 	"github.com/troupedev/troupe/events/orders"
 	"github.com/troupedev/troupe/platform/choreo"
 	"github.com/troupedev/troupe/platform/event"
-	"github.com/troupedev/troupe/platform/kafka/kafkatest"
 	"github.com/troupedev/troupe/platform/store"
 	"github.com/troupedev/troupe/platform/store/storetest"
+	"github.com/troupedev/troupe/platform/testmain"
 	service "github.com/troupedev/troupe/services/inventory"
 )
 
-func TestMain(m *testing.M) { kafkatest.Main(m) }
+func TestMain(m *testing.M) { testmain.Run(m) }
 
 // crowd lets many goroutines handle events at once.
 type crowd struct {

@@ -13,12 +13,12 @@ import (
 
 	"github.com/troupedev/troupe/platform/choreo"
 	"github.com/troupedev/troupe/platform/event"
-	"github.com/troupedev/troupe/platform/kafka/kafkatest"
 	"github.com/troupedev/troupe/platform/store"
 	"github.com/troupedev/troupe/platform/store/storetest"
+	"github.com/troupedev/troupe/platform/testmain"
 )
 
-func TestMain(m *testing.M) { kafkatest.Main(m) }
+func TestMain(m *testing.M) { testmain.Run(m) }
 
 // post is a service with h as its mail server.
 func post(t *testing.T, h *host) *service {

@@ -15,8 +15,11 @@ import (
 	"github.com/troupedev/troupe/events/users"
 	"github.com/troupedev/troupe/platform/choreotest"
 	"github.com/troupedev/troupe/platform/event"
+	"github.com/troupedev/troupe/platform/testmain"
 	service "github.com/troupedev/troupe/services/orders"
 )
+
+func TestMain(m *testing.M) { testmain.Run(m) }
 
 func body(channel, sku string) string {
 	return `{"channel":"` + channel + `","customer":"Ada","email":"ada@example.com","card":"4242424242424242",

@@ -10,12 +10,12 @@ import (
 	"github.com/troupedev/troupe/events/payments"
 	"github.com/troupedev/troupe/platform/choreo"
 	"github.com/troupedev/troupe/platform/event"
-	"github.com/troupedev/troupe/platform/kafka/kafkatest"
 	"github.com/troupedev/troupe/platform/store/storetest"
+	"github.com/troupedev/troupe/platform/testmain"
 	service "github.com/troupedev/troupe/services/payments"
 )
 
-func TestMain(m *testing.M) { kafkatest.Main(m) }
+func TestMain(m *testing.M) { testmain.Run(m) }
 
 // TestChargeAndExpiryAtTheSameTime has each booking asked for twice and
 // cancelled twice, by four events that are handled side by side.

@@ -10,12 +10,12 @@ import (
 	"github.com/troupedev/troupe/events/seats"
 	"github.com/troupedev/troupe/platform/choreo"
 	"github.com/troupedev/troupe/platform/event"
-	"github.com/troupedev/troupe/platform/kafka/kafkatest"
 	"github.com/troupedev/troupe/platform/store"
 	"github.com/troupedev/troupe/platform/store/storetest"
+	"github.com/troupedev/troupe/platform/testmain"
 )
 
-func TestMain(m *testing.M) { kafkatest.Main(m) }
+func TestMain(m *testing.M) { testmain.Run(m) }
 
 // TestATicketOfAnExpiredBookingIsVoid lets many bookings get their seat and
 // expire at once: each has no ticket, or one that is voided.
@@ -58,7 +58,7 @@ func TestACodeThatIsTakenIsNotGivenAgain(t *testing.T) {
 		other, _ := numbers("e", 1)
 		_, err := db.Handle(t.Context(), store.Entry{Reaction: "SeatAssigned", ID: "e"}, func(ctx context.Context) ([]choreo.Message, error) {
 			for _, taken := range [][3]string{{"b-1", "7700000000000", code}, {"b-2", other, "AAAAAA"}} {
-				if _, err := store.Tx(ctx).ExecContext(ctx, `INSERT INTO tickets (booking_id, number, booking_code, void) VALUES ($1, $2, $3, false)`,
+				if _, err := store.Tx(ctx).ExecContext(ctx, `insert into tickets (booking_id, number, booking_code, void) values ($1, $2, $3, false)`,
 					taken[0], taken[1], taken[2]); err != nil {
 					return nil, err
 				}

@@ -18,13 +18,14 @@ import (
 	"time"
 
 	"github.com/troupedev/troupe/platform/kafka/kafkatest"
+	"github.com/troupedev/troupe/platform/testmain"
 	"github.com/troupedev/troupe/test/rig"
 )
 
 // variable names a Python that has confluent-kafka and fastavro; CI sets it.
 const variable = "TROUPE_PYTHON"
 
-func TestMain(m *testing.M) { kafkatest.Main(m) }
+func TestMain(m *testing.M) { testmain.Run(m) }
 
 // TestPythonTakesPart has all services but shipping run, and Python in its
 // place, which is killed and started again: orders placed over HTTP and by Python

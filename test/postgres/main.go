@@ -1,6 +1,6 @@
 // Command postgres runs a command, such as go test, with a Postgres in a
-// container for all that it starts: TROUPE_TEST_DATABASE names it. Where that is
-// set already, or no Docker daemon answers, it runs the command alone.
+// container for all that it starts: TROUPE_TEST_DATABASE names it. Where that
+// says otherwise, or no Docker daemon answers, it runs the command alone.
 package main
 
 import (
@@ -32,7 +32,7 @@ func run(command []string) (code int, fault error) {
 	signal.Notify(make(chan os.Signal, 1), os.Interrupt)
 	c := exec.Command(command[0], command[1:]...)
 	c.Stdin, c.Stdout, c.Stderr = os.Stdin, os.Stdout, os.Stderr
-	if os.Getenv(storetest.Variable) == "" && storetest.Chosen() == storetest.Container {
+	if storetest.Chosen() == storetest.Container {
 		server, err := storetest.Start(context.Background())
 		if err != nil {
 			return 0, err

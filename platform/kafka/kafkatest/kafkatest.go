@@ -4,7 +4,7 @@
 // milliseconds, and Kafka the container wherever a Docker daemon answers.
 //
 // The brokers of one test binary are shared, so tests give their topics and
-// groups names of their own (Name). Main, called by TestMain, stops them.
+// groups names of their own (Name). testmain.Run, called by TestMain, stops them.
 // A test that stops and starts a broker takes one for itself with New.
 package kafkatest
 
@@ -20,10 +20,9 @@ import (
 	"testing"
 	"time"
 
-	dockerclient "github.com/moby/moby/client"
 	"github.com/testcontainers/testcontainers-go"
 	"github.com/troupedev/troupe/platform/kafka/embedded"
-	"go.uber.org/goleak"
+	"github.com/troupedev/troupe/platform/testmain"
 )
 
 // Variable is the environment variable that chooses the broker.
@@ -67,31 +66,11 @@ func Kafka(t testing.TB) string {
 
 // Preferred is the kind that Kafka takes.
 func Preferred() Kind {
-	if Chosen("") == "" && DockerAnswers() {
+	if Chosen("") == "" && testmain.DockerAnswers() {
 		return Container
 	}
 	return Chosen(Embedded)
 }
-
-// DockerAnswers reports whether there is a Docker daemon to start containers.
-func DockerAnswers() bool { return dockerAnswers() }
-
-var dockerAnswers = sync.OnceValue(func() (answers bool) {
-	defer func() { // testcontainers panics where it finds no daemon to ask
-		if recover() != nil {
-			answers = false
-		}
-	}()
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-	defer cancel()
-	client, err := testcontainers.NewDockerClientWithOpts(ctx)
-	if err != nil {
-		return false
-	}
-	defer client.Close()
-	_, err = client.Client.Ping(ctx, dockerclient.PingOptions{})
-	return err == nil
-})
 
 var names atomic.Int64
 
@@ -104,40 +83,6 @@ func Name(t testing.TB) string {
 		return r
 	}, t.Name())
 	return fmt.Sprintf("%s-%d", strings.ToLower(clean), names.Add(1))
-}
-
-// Main runs the tests, stops the shared brokers, and fails if goroutines are
-// left. TestMain ends with it.
-func Main(m *testing.M, ignored ...goleak.Option) {
-	code := m.Run()
-	if err := shared.stop(); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		code = max(code, 1)
-	}
-	if code == 0 {
-		if err := goleak.Find(append(ignored, leftByTestcontainers()...)...); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			code = 1
-		}
-	}
-	os.Exit(code)
-}
-
-// AtEnd lets Main call stop after the tests: for servers of other kinds that
-// the tests of a binary share.
-func AtEnd(stop func() error) {
-	shared.mu.Lock()
-	defer shared.mu.Unlock()
-	shared.others = append(shared.others, stop)
-}
-
-// leftByTestcontainers are the connections to the Docker daemon, which
-// testcontainers keeps for itself.
-func leftByTestcontainers() []goleak.Option {
-	return []goleak.Option{
-		goleak.IgnoreAnyFunction("net/http.(*persistConn).readLoop"),
-		goleak.IgnoreAnyFunction("net/http.(*persistConn).writeLoop"),
-	}
 }
 
 // Server is a broker that one test has to itself, at one address whether it
@@ -244,7 +189,6 @@ type pool struct {
 	mu      sync.Mutex
 	servers map[Kind]*Server
 	dirs    []string
-	others  []func() error // see AtEnd
 }
 
 func (p *pool) get(t testing.TB, kind Kind) string {
@@ -253,6 +197,9 @@ func (p *pool) get(t testing.TB, kind Kind) string {
 	defer p.mu.Unlock()
 	if s, ok := p.servers[kind]; ok {
 		return s.Addr
+	}
+	if len(p.servers) == 0 && !testmain.AtEnd(p.stop) {
+		t.Fatal("nobody would stop the broker after the tests: the package's TestMain has to be testmain.Run")
 	}
 	dir, err := os.MkdirTemp("", "troupe-kafka-")
 	if err != nil {
@@ -276,9 +223,6 @@ func (p *pool) stop() error {
 	}
 	for _, dir := range p.dirs {
 		errs = append(errs, os.RemoveAll(dir))
-	}
-	for _, stop := range p.others {
-		errs = append(errs, stop())
 	}
 	clear(p.servers)
 	return errors.Join(errs...)

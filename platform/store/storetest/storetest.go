@@ -1,15 +1,16 @@
 // Package storetest gives tests databases: SQLite in memory, and Postgres.
 // TROUPE_TEST_DATABASE says where Postgres is: the postgres:// URL of a server,
 // on which each test has a database to itself; container, which is one in a
-// container for this test binary; or sqlite, which is none. Without it, the
-// container is taken where a Docker daemon answers.
+// container for this test binary; or sqlite, which is none. Without it, tests that
+// are about databases take the container where a Docker daemon answers.
 //
-// A test binary whose tests use Postgres ends with kafkatest.Main, which stops
+// In a package whose tests use Postgres, TestMain is testmain.Run, which stops
 // the container and drops the databases. Start with [Each], which runs a test on both.
 package storetest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -18,8 +19,8 @@ import (
 	"time"
 
 	"github.com/troupedev/troupe/platform/choreo"
-	"github.com/troupedev/troupe/platform/kafka/kafkatest"
 	"github.com/troupedev/troupe/platform/store"
+	"github.com/troupedev/troupe/platform/testmain"
 )
 
 // Variable is the environment variable that says where Postgres is.
@@ -35,7 +36,7 @@ const (
 func Chosen() string {
 	chosen := os.Getenv(Variable)
 	switch {
-	case chosen == "" && kafkatest.DockerAnswers():
+	case chosen == "" && testmain.DockerAnswers():
 		return Container
 	case chosen == Container, strings.HasPrefix(chosen, "postgres://"):
 		return chosen
@@ -45,6 +46,10 @@ func Chosen() string {
 	}
 	return SQLite
 }
+
+// Named reports whether Variable says where Postgres is. What can do without it
+// goes by this: finding Docker is no reason for it to start a container.
+func Named() bool { return os.Getenv(Variable) != "" && Chosen() != SQLite }
 
 // Each runs test on SQLite in memory and, where there is one, on Postgres, as
 // subtests of these names. url is of a database that nobody else uses.
@@ -98,7 +103,9 @@ var shared = sync.OnceValues(func() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	kafkatest.AtEnd(s.End)
+	if !testmain.AtEnd(s.End) {
+		return "", errors.Join(errors.New("nobody would stop Postgres after the tests: the package's TestMain has to be testmain.Run"), s.End())
+	}
 	return s.URL, nil
 })
 

@@ -10,12 +10,12 @@ import (
 	"time"
 
 	"github.com/troupedev/troupe/platform/choreo"
-	"github.com/troupedev/troupe/platform/kafka/kafkatest"
 	"github.com/troupedev/troupe/platform/store"
 	"github.com/troupedev/troupe/platform/store/storetest"
+	"github.com/troupedev/troupe/platform/testmain"
 )
 
-func TestMain(m *testing.M) { kafkatest.Main(m) }
+func TestMain(m *testing.M) { testmain.Run(m) }
 
 var shop = store.Tables(fstest.MapFS{"00001_tables.sql": {Data: []byte(`-- +goose Up
 CREATE TABLE shelves (id text PRIMARY KEY, empty boolean NOT NULL);
