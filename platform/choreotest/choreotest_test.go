@@ -98,6 +98,24 @@ func TestRoutesStartFlows(t *testing.T) {
 	}, service)
 }
 
+func TestAnswersAreReadAsWhatTheyAre(t *testing.T) {
+	type stock struct {
+		Left int `json:"left"`
+	}
+	service := counter(countdown)
+	service.Routes = []choreo.Route{web.Get("/stock", func(context.Context, *struct{}) (stock, error) { return stock{3}, nil })}
+	choreotest.Play(t, func(s *choreotest.Stage) {
+		if got := choreotest.Get[stock](s, "/stock"); got.Left != 3 {
+			t.Errorf("got %+v", got)
+		}
+	}, service)
+	r := &record{TB: t}
+	r.play(func(s *choreotest.Stage) { choreotest.Request[stock](s, 202, "GET", "/stock", "") }, service)
+	if len(r.said) != 1 || !strings.Contains(r.said[0], `GET /stock: got 200 {"left":3}`) {
+		t.Errorf("it said %q, want the answer", r.said)
+	}
+}
+
 // record is a test that keeps what it is told instead of failing.
 type record struct {
 	testing.TB

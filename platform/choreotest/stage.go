@@ -3,6 +3,7 @@ package choreotest
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -87,6 +88,26 @@ func (s *Stage) Request(method, path, body string, headers ...string) (status in
 	w := s.insist(r, body)
 	s.play()
 	return w.Code, w.Body.String()
+}
+
+// Request is [Stage.Request] of a route that has to answer with the status want,
+// in JSON, which is returned as an Answer. The test ends where it does not.
+func Request[Answer any](s *Stage, want int, method, path, body string) (out Answer) {
+	s.t.Helper()
+	status, answer := s.Request(method, path, body)
+	if status != want {
+		s.t.Fatalf("%s %s: got %d %s, want %d", method, path, status, answer, want)
+	}
+	if err := json.Unmarshal([]byte(answer), &out); err != nil {
+		s.t.Fatalf("%s %s: got %d %s: %v", method, path, status, answer, err)
+	}
+	return out
+}
+
+// Get is [Request] of a route that shows something: GET, answered with 200.
+func Get[Answer any](s *Stage, path string) Answer {
+	s.t.Helper()
+	return Request[Answer](s, http.StatusOK, http.MethodGet, path, "")
 }
 
 const idempotencyKey = "Idempotency-Key"

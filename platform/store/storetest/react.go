@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"context"
+	"slices"
 	"testing"
 
 	"github.com/troupedev/troupe/platform/choreo"
@@ -31,4 +32,25 @@ func React(t testing.TB, db *DB, reaction string, m event.Meta, h func(context.C
 		}
 		return events
 	}
+}
+
+// Hear lets each reaction of the service that hears e's type handle it by
+// [React], its filters aside, under the id given, and returns what they emitted.
+func Hear(t testing.TB, db *DB, s *choreo.Service, id string, e event.Event) (events choreo.Events) {
+	t.Helper()
+	heard := false
+	for i := range s.Reactions {
+		r := &s.Reactions[i]
+		if !slices.Contains(r.Hears(), e.EventType()) {
+			continue
+		}
+		heard = true
+		events = append(events, React(t, db, r.Name(), event.Meta{ID: id}, func(ctx context.Context) (choreo.Events, error) {
+			return r.Handle(ctx, e)
+		})...)
+	}
+	if !heard {
+		t.Errorf("%s hears no %s", s.Name, e.EventType())
+	}
+	return events
 }
