@@ -2,10 +2,8 @@ package notifications
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
-	"strings"
+	"regexp"
 	"sync"
 	"time"
 
@@ -13,6 +11,7 @@ import (
 	"github.com/troupedev/troupe/platform/choreo"
 	"github.com/troupedev/troupe/platform/event"
 	"github.com/troupedev/troupe/platform/store"
+	"github.com/troupedev/troupe/services/internal/account"
 )
 
 // How long the steps of one attempt may take. Together they are shorter than
@@ -32,7 +31,7 @@ type Mail struct {
 	Subject     string
 	Text        string
 	Attachments []Attachment
-	// Forget says that it is not to be kept to whom the mail went.
+	// Forget says that it is not to be known any more to whom the mail went.
 	Forget bool
 }
 
@@ -42,8 +41,9 @@ type Attachment struct {
 	Content    []byte
 }
 
-// send sends the mail of the event in hand, and says so. An empty recipient is
-// somebody whose data was erased; nothing is sent.
+// send sends the mail of the event in hand, and says so: also to whom, but for
+// somebody whose account was closed. An empty recipient is somebody whose data
+// was erased; nothing is sent.
 //
 // SMTP cannot take a mail exactly once: between the server's yes and our commit
 // there is a window in which a crash makes it be sent again, with the same
@@ -57,52 +57,65 @@ func (s *service) send(ctx context.Context, m Mail) (choreo.Events, error) {
 		return nil, nil
 	}
 	id := event.From(ctx).ID
-	if err := s.post(ctx, id, m); err != nil {
-		return nil, fmt.Errorf("mail %q to %s: %w", m.Subject, m.To, err)
+	person, err := s.post(ctx, id, m)
+	if err != nil {
+		return nil, fmt.Errorf("mail %q: %w", m.Subject, nameless{err, m.To})
 	}
-	return choreo.Emit(notifications.NotificationSent{Reference: m.Reference, Kind: m.Kind, Recipient: m.To, Subject: m.Subject}), nil
+	sent := notifications.NotificationSent{Reference: m.Reference, Kind: m.Kind, Subject: m.Subject}
+	if person != "" {
+		sent.Recipient = m.To
+	}
+	return choreo.Emit(sent), nil
 }
 
-func (s *service) post(ctx context.Context, id string, m Mail) error {
+// nameless is an error without the address that the mail was for, which servers
+// like to repeat: errors are logged, and kept with dead letters.
+type nameless struct {
+	error
+	address string
+}
+
+func (n nameless) Error() string {
+	return regexp.MustCompile("(?i)"+regexp.QuoteMeta(n.address)).ReplaceAllLiteralString(n.error.Error(), "the recipient")
+}
+
+func (n nameless) Unwrap() error { return n.error }
+
+// post sends the mail, and returns the person that it is marked as sent to.
+func (s *service) post(ctx context.Context, id string, m Mail) (person string, err error) {
 	if s.taken.has(id) {
 		return mark(ctx, id, m)
 	}
 	letter, err := s.server.prepare(ctx, id, m)
 	if err != nil {
-		return err
+		return "", err
 	}
 	defer letter.drop()
 	if err := s.gate.enter(ctx); err != nil {
-		return err
+		return "", err
 	}
 	defer s.gate.leave()
-	if err := mark(ctx, id, m); err != nil {
-		return err
+	if person, err = mark(ctx, id, m); err != nil {
+		return "", err
 	}
 	if err := letter.post(ctx); err != nil {
-		return err
+		return "", err
 	}
 	s.taken.add(id)
-	return nil
+	return person, nil
 }
 
 // mark notes that the mail was sent, for as long as the transaction may be
 // committed; that begins it.
-func mark(ctx context.Context, id string, m Mail) error {
-	recipient := recipientOf(m.To)
-	if m.Forget {
-		recipient = ""
+func mark(ctx context.Context, id string, m Mail) (person string, err error) {
+	if !m.Forget {
+		if person, err = account.Person(ctx, m.To); err != nil {
+			return "", err
+		}
 	}
-	_, err := store.Tx(ctx).ExecContext(ctx, `insert into mails (event_id, recipient, kind, sent_at) values ($1, $2, $3, $4)`,
-		id, recipient, m.Kind, time.Now().UnixMilli())
-	return err
-}
-
-// recipientOf is what is kept of an address: enough to know it again, so that
-// what was sent there can be erased, and no more.
-func recipientOf(email string) string {
-	sum := sha256.Sum256([]byte(strings.ToLower(email)))
-	return hex.EncodeToString(sum[:])
+	_, err = store.Exec(ctx, `insert into mails (event_id, person, kind, sent_at) values ($1, $2, $3, $4)`,
+		id, person, m.Kind, time.Now().UnixMilli())
+	return person, err
 }
 
 // gate lets a few mails at once hold a transaction while the server makes up

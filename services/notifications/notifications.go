@@ -14,7 +14,10 @@ import (
 	"github.com/troupedev/troupe/events/users"
 	"github.com/troupedev/troupe/platform/choreo"
 	"github.com/troupedev/troupe/platform/store"
+	"github.com/troupedev/troupe/services/internal/account"
 )
+
+const name = "notifications"
 
 //go:embed migrations/*.sql
 var migrations embed.FS
@@ -37,7 +40,7 @@ func Service() choreo.Service {
 	}
 	asks := append([]choreo.Option{choreo.Emits(users.ContactRequested{})}, sends...)
 	return choreo.Service{
-		Name: "notifications", Doc: "Tells customers by mail what became of their orders, bookings and accounts.",
+		Name: name, Doc: "Tells customers by mail what became of their orders, bookings and accounts.",
 		Settings: &s.settings, Start: s.start,
 		Store: store.Tables(migrations),
 		Reactions: []choreo.Reaction{
@@ -50,7 +53,7 @@ func Service() choreo.Service {
 			choreo.On(s.ticketed, sends...),
 			choreo.On(s.bookingCancelled, sends...),
 			choreo.On(s.accountClosed, sends...),
-			choreo.On(erase, choreo.Emits(users.AccountDataErased{})),
+			account.Erases(name, erase),
 		},
 	}
 }

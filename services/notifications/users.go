@@ -7,7 +7,7 @@ import (
 	"github.com/troupedev/troupe/events/coupons"
 	"github.com/troupedev/troupe/events/users"
 	"github.com/troupedev/troupe/platform/choreo"
-	"github.com/troupedev/troupe/platform/store"
+	"github.com/troupedev/troupe/services/internal/account"
 )
 
 // registered welcomes a user, who may be gone by now: the mail may have been
@@ -49,7 +49,7 @@ func (s *service) deleted(ctx context.Context, u users.UserDeleted) (choreo.Even
 func (s *service) accountClosed(ctx context.Context, a users.AccountClosed) (choreo.Events, error) {
 	return s.send(ctx, Mail{
 		Kind: "accountClosed", Reference: a.UserID, To: a.Email, Forget: true, Subject: "Your account is closed",
-		Text: fmt.Sprintf("Dear %s,\n\nall that we knew of you is erased. This was our last mail to you.\n", a.Name),
+		Text: fmt.Sprintf("Dear %s,\n\nall that we knew of you is erased. You will hear from us of what you have ordered before, if that is still on its way, and of nothing else.\n", a.Name),
 	})
 }
 
@@ -61,14 +61,6 @@ func contactOf(ctx context.Context, user string) (users.ContactFound, error) {
 }
 
 // erase forgets what was sent to the user.
-func erase(ctx context.Context, a users.AccountClosureRequested) (choreo.Events, error) {
-	erased, err := store.Tx(ctx).ExecContext(ctx, `delete from mails where recipient = $1`, recipientOf(a.Email))
-	if err != nil {
-		return nil, err
-	}
-	n, err := erased.RowsAffected()
-	if err != nil {
-		return nil, err
-	}
-	return choreo.Emit(users.AccountDataErased{UserID: a.UserID, Service: "notifications", Records: int32(n)}), nil
+func erase(ctx context.Context, a users.AccountClosureRequested) (records int64, err error) {
+	return account.Forget(ctx, a.Email, `update mails set person = '' where person = $1`)
 }

@@ -2,12 +2,9 @@ package payments
 
 import (
 	"context"
-	"crypto/sha256"
 	"database/sql"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/troupedev/troupe/events/payments"
@@ -16,6 +13,7 @@ import (
 	"github.com/troupedev/troupe/platform/event"
 	"github.com/troupedev/troupe/platform/store"
 	"github.com/troupedev/troupe/platform/web"
+	"github.com/troupedev/troupe/services/internal/account"
 )
 
 // Status is how the payment for a reference stands.
@@ -24,12 +22,14 @@ type Status string
 // What may become of a payment. A charge that is declined, refunded or
 // prevented stays so.
 const (
-	charged   Status = "charged"
-	declined  Status = "declined"
-	refunded  Status = "refunded"
-	prevented Status = "prevented" // cancelled before it was charged
-	settled   Status = ""          // charge was asked for before, and had its answer
+	Charged   Status = "charged"
+	Declined  Status = "declined"
+	Refunded  Status = "refunded"
+	Prevented Status = "prevented" // cancelled before it was charged
 )
+
+// settled is what stands of a charge that was asked for before, and had its answer.
+const settled Status = ""
 
 // due is a charge to make.
 type due struct {
@@ -47,10 +47,10 @@ type due struct {
 // and the next attempt asks the provider with the same id.
 func (s *service) charge(ctx context.Context, card string, d due) (authorization string, stands Status, err error) {
 	heard := event.From(ctx)
-	first, err := changed(store.Tx(ctx).ExecContext(ctx, `
+	first, err := store.Exec(ctx, `
 		insert into payments (reference, purpose, status, payer, amount, charge_number, charged_by, charged_at, refunded_by, refunded_at)
-		values ($1, $2, 'charging', $3, $4, '', $5, 0, '', 0) on conflict (reference) do nothing`,
-		d.reference, d.purpose, payer(d.email), d.amount, heard.ID))
+		values ($1, $2, 'charging', '', $3, '', $4, 0, '', 0) on conflict (reference) do nothing`,
+		d.reference, d.purpose, d.amount, heard.ID)
 	if err != nil {
 		return "", settled, err
 	}
@@ -61,14 +61,18 @@ func (s *service) charge(ctx context.Context, card string, d due) (authorization
 	at := heard.Time.UnixMilli()
 	switch {
 	case err == nil:
-		stands = charged
+		stands = Charged
 	case errors.Is(err, ErrDeclined):
-		stands, at = declined, 0
+		stands, at = Declined, 0
 	default:
 		return "", settled, err // tried again; only this reference waits
 	}
-	_, err = store.Tx(ctx).ExecContext(ctx,
-		`update payments set status = $2, charge_number = $3, charged_at = $4 where reference = $1`, d.reference, stands, authorization, at)
+	payer, err := account.Person(ctx, d.email) // only now: while the provider was asked, nobody waited for it
+	if err != nil {
+		return "", settled, err
+	}
+	_, err = store.Exec(ctx, `update payments set status = $2, payer = $3, charge_number = $4, charged_at = $5 where reference = $1`,
+		d.reference, stands, payer, authorization, at)
 	return authorization, stands, err
 }
 
@@ -86,7 +90,7 @@ func (s *service) void(ctx context.Context, reference string) error {
 
 // prevent notes that a reference is not to be charged, where it has not come to that yet.
 func prevent(ctx context.Context, reference string, purpose payments.Purpose) error {
-	_, err := store.Tx(ctx).ExecContext(ctx, `
+	_, err := store.Exec(ctx, `
 		insert into payments (reference, purpose, status, payer, amount, charge_number, charged_by, charged_at, refunded_by, refunded_at)
 		values ($1, $2, 'prevented', '', 0, '', '', 0, '', 0) on conflict (reference) do nothing`, reference, purpose)
 	return err
@@ -123,28 +127,9 @@ func known(ctx context.Context, reference string) error {
 	return err
 }
 
-// payer is how it is kept who paid: enough to find what is a user's, with
-// nothing to read.
-func payer(email string) string {
-	sum := sha256.Sum256([]byte(strings.ToLower(email)))
-	return hex.EncodeToString(sum[:])
-}
-
 // erase forgets who paid: what was paid stays in the books.
-func erase(ctx context.Context, u users.AccountClosureRequested) (choreo.Events, error) {
-	records, err := changed(store.Tx(ctx).ExecContext(ctx, `update payments set payer = '' where payer = $1`, payer(u.Email)))
-	if err != nil {
-		return nil, err
-	}
-	return choreo.Emit(users.AccountDataErased{UserID: u.UserID, Service: "payments", Records: int32(records)}), nil
-}
-
-// changed is how many rows a statement changed.
-func changed(result sql.Result, err error) (int64, error) {
-	if err != nil {
-		return 0, err
-	}
-	return result.RowsAffected()
+func erase(ctx context.Context, u users.AccountClosureRequested) (records int64, err error) {
+	return account.Forget(ctx, u.Email, `update payments set payer = '' where payer = $1`)
 }
 
 // Payment is how the payment for an order or booking stands.

@@ -15,10 +15,10 @@ import (
 	"github.com/troupedev/troupe/events/orders"
 	"github.com/troupedev/troupe/events/payments"
 	"github.com/troupedev/troupe/events/seats"
-	"github.com/troupedev/troupe/events/users"
 	"github.com/troupedev/troupe/platform/choreo"
 	"github.com/troupedev/troupe/platform/store"
 	"github.com/troupedev/troupe/platform/web"
+	"github.com/troupedev/troupe/services/internal/account"
 )
 
 // Cards is a provider that charges cards. A charge goes by the id of the event
@@ -37,6 +37,8 @@ type Cards interface {
 // ErrDeclined is wrapped by the error of a charge that the card's bank refused.
 var ErrDeclined = errors.New("card declined")
 
+const name = "payments"
+
 //go:embed migrations/*.sql
 var migrations embed.FS
 
@@ -51,7 +53,7 @@ func Service(cards Cards) choreo.Service {
 	tries := choreo.Retries(choreo.Retry{Attempts: 6, First: 200 * time.Millisecond, Max: 5 * time.Second})
 	timeout := choreo.Timeout(5 * time.Second)
 	return choreo.Service{
-		Name: "payments", Doc: "Charges cards and refunds them.",
+		Name: name, Doc: "Charges cards and refunds them.",
 		Store:  store.Tables(migrations),
 		Routes: []choreo.Route{web.Get("/payments/{reference}", show)},
 		Reactions: []choreo.Reaction{
@@ -63,7 +65,7 @@ func Service(cards Cards) choreo.Service {
 				refunded, timeout, tries),
 			choreo.On(s.refundSeatless, refunded, timeout, tries),
 			choreo.On(s.refundExpired, choreo.Where("cause", choreo.Is(bookings.Expired)), refunded, timeout, tries),
-			choreo.On(erase, choreo.Emits(users.AccountDataErased{})),
+			account.Erases(name, erase),
 		},
 	}
 }
@@ -86,10 +88,10 @@ func (s *service) chargeItems(ctx context.Context, card string, p payments.Payme
 	switch {
 	case err != nil:
 		return nil, err
-	case stands == charged:
+	case stands == Charged:
 		p.Authorization = authorization
 		return choreo.Emit(p), nil
-	case stands == declined:
+	case stands == Declined:
 		return choreo.Emit(payments.PaymentFailed{
 			Reference: p.Reference, Purpose: p.Purpose, Customer: p.Customer, Email: p.Email,
 			Amount: p.Amount, Reason: ErrDeclined.Error(), Items: p.Items,
@@ -103,12 +105,12 @@ func (s *service) chargeBooking(ctx context.Context, b bookings.BookingCreated) 
 	switch {
 	case err != nil:
 		return nil, err
-	case stands == charged:
+	case stands == Charged:
 		return choreo.Emit(payments.PaymentConfirmed{
 			Reference: b.BookingID, Purpose: payments.Flight, Customer: b.Passenger, Email: b.Email, Amount: b.Price,
 			Authorization: authorization, Flight: b.Flight, SeatPreference: payments.SeatPreference(b.SeatPreference),
 		}), nil
-	case stands == declined:
+	case stands == Declined:
 		return choreo.Emit(payments.PaymentFailed{
 			Reference: b.BookingID, Purpose: payments.Flight, Customer: b.Passenger, Email: b.Email,
 			Amount: b.Price, Reason: ErrDeclined.Error(),

@@ -340,6 +340,13 @@ func TestAClosedAccountsPaymentsAreAnonymous(t *testing.T) {
 		}
 		s.Send(short("auth-1")) // what is under way goes on
 		stands(t, s, "o-1", "refunded")
-		c.took(t, 2500+19900, 2500)
+		late := placed(good)
+		late.OrderID = "o-2"
+		s.Send(late)
+		stands(t, s, "o-2", "charged")
+		if rows := s.Rows("payments", `select reference from payments where payer <> ''`); len(rows) != 1 || rows[0][0] != "b-2" {
+			t.Errorf("whose payer is known again: %v", rows)
+		}
+		c.took(t, 2500+19900+2500, 2500)
 	})
 }

@@ -33,7 +33,7 @@ func free(ctx context.Context, id string) (number, code string, err error) {
 		number, code = numbers(id, n)
 		var others int
 		err = store.Tx(ctx).QueryRowContext(ctx,
-			`SELECT count(*) FROM tickets WHERE number = $1 OR booking_code = $2`, number, code).Scan(&others)
+			`select count(*) from tickets where number = $1 or booking_code = $2`, number, code).Scan(&others)
 		if err != nil || others == 0 {
 			return number, code, err
 		}

@@ -4,6 +4,9 @@
 // What is heard of a booking comes from two topics, and so in either order, or
 // at once. Whichever comes first inserts the booking's row, and the other finds
 // it there.
+//
+// Whom a ticket is for is told in TicketIssued, and not kept: the ticket refers
+// to the person by an id, which a closure cuts.
 package tickets
 
 import (
@@ -17,7 +20,10 @@ import (
 	"github.com/troupedev/troupe/platform/choreo"
 	"github.com/troupedev/troupe/platform/event"
 	"github.com/troupedev/troupe/platform/store"
+	"github.com/troupedev/troupe/services/internal/account"
 )
+
+const name = "tickets"
 
 //go:embed migrations/*.sql
 var migrations embed.FS
@@ -25,14 +31,14 @@ var migrations embed.FS
 // Service declares the tickets service.
 func Service() choreo.Service {
 	return choreo.Service{
-		Name: "tickets", Doc: "Issues tickets to bookings that have a seat.",
+		Name: name, Doc: "Issues tickets to bookings that have a seat.",
 		Store: store.Tables(migrations),
 		Reactions: []choreo.Reaction{
 			choreo.On(issue, choreo.Emits(tickets.TicketIssued{})),
 			choreo.On(void,
 				choreo.Where("cause", choreo.Is(bookings.Expired)), // other bookings that are cancelled never had a ticket
 				choreo.Emits(tickets.TicketVoided{})),
-			choreo.On(erase, choreo.Emits(users.AccountDataErased{})),
+			account.Erases(name, erase),
 		},
 	}
 }
@@ -42,13 +48,15 @@ func issue(ctx context.Context, s seats.SeatAssigned) (choreo.Events, error) {
 	if err != nil {
 		return nil, err
 	}
-	result, err := store.Tx(ctx).ExecContext(ctx, `INSERT INTO tickets (booking_id, number, booking_code, flight, seat, passenger, email, void)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, false) ON CONFLICT (booking_id) DO NOTHING`,
-		s.BookingID, number, code, s.Flight, s.Seat, s.Passenger, s.Email)
+	person, err := account.Person(ctx, s.Email)
 	if err != nil {
 		return nil, err
 	}
-	if inserted, err := result.RowsAffected(); err != nil || inserted == 0 {
+	inserted, err := store.Exec(ctx, `
+		insert into tickets (booking_id, number, booking_code, flight, seat, person, void)
+		values ($1, $2, $3, $4, $5, $6, false) on conflict (booking_id) do nothing`,
+		s.BookingID, number, code, s.Flight, s.Seat, person)
+	if err != nil || inserted == 0 {
 		return nil, err // the booking expired before
 	}
 	return choreo.Emit(tickets.TicketIssued{
@@ -60,8 +68,9 @@ func issue(ctx context.Context, s seats.SeatAssigned) (choreo.Events, error) {
 // row remembers that it is not to get one.
 func void(ctx context.Context, b bookings.BookingCancelled) (choreo.Events, error) {
 	var number string
-	err := store.Tx(ctx).QueryRowContext(ctx, `INSERT INTO tickets (booking_id, void) VALUES ($1, true)
-		ON CONFLICT (booking_id) DO UPDATE SET void = true RETURNING coalesce(number, '')`, b.BookingID).Scan(&number)
+	err := store.Tx(ctx).QueryRowContext(ctx, `
+		insert into tickets (booking_id, void) values ($1, true)
+		on conflict (booking_id) do update set void = true returning coalesce(number, '')`, b.BookingID).Scan(&number)
 	if err != nil || number == "" {
 		return nil, err
 	}
@@ -69,12 +78,6 @@ func void(ctx context.Context, b bookings.BookingCancelled) (choreo.Events, erro
 }
 
 // erase makes the tickets of a user anonymous; their numbers stay taken.
-func erase(ctx context.Context, u users.AccountClosureRequested) (choreo.Events, error) {
-	result, err := store.Tx(ctx).ExecContext(ctx,
-		`UPDATE tickets SET passenger = '', email = '' WHERE lower(email) = lower($1)`, u.Email)
-	if err != nil {
-		return nil, err
-	}
-	erased, err := result.RowsAffected()
-	return choreo.Emit(users.AccountDataErased{UserID: u.UserID, Service: "tickets", Records: int32(erased)}), err
+func erase(ctx context.Context, u users.AccountClosureRequested) (records int64, err error) {
+	return account.Forget(ctx, u.Email, `update tickets set person = '' where person = $1`)
 }

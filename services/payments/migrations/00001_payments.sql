@@ -6,7 +6,7 @@ create table payments (
 	reference text primary key,
 	purpose text not null,
 	status text not null,        -- charging (within a transaction only), charged, declined, refunded, prevented
-	payer text not null,         -- hash of the customer's address; empty: erased, or never known
+	payer text not null,         -- of people; empty: erased, or never known
 	amount bigint not null,      -- cents
 	charge_number text not null, -- the provider's
 	charged_by text not null,    -- id of the event that asked for the charge
@@ -16,5 +16,8 @@ create table payments (
 );
 create index payments_by_payer on payments (payer);
 
--- +goose Down
-drop table payments;
+-- To whom an address belongs; see package account.
+create table people (
+	address text primary key, -- its hash
+	id text not null          -- random; empty: the account was closed
+);

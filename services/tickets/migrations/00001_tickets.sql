@@ -1,16 +1,19 @@
 -- +goose Up
--- One row a booking. Without a number: it was cancelled before its ticket was issued.
-CREATE TABLE tickets (
-    booking_id   text PRIMARY KEY,
-    number       text UNIQUE,
-    booking_code text UNIQUE,
-    flight       text NOT NULL DEFAULT '',
-    seat         text NOT NULL DEFAULT '',
-    passenger    text NOT NULL DEFAULT '', -- '' once erased, as email
-    email        text NOT NULL DEFAULT '',
-    void         boolean NOT NULL
-);
-CREATE INDEX tickets_email ON tickets (lower(email));
 
--- +goose Down
-DROP TABLE tickets;
+-- One row for each booking. Without a number: it was cancelled before its ticket was issued.
+create table tickets (
+    booking_id   text primary key,
+    number       text unique,
+    booking_code text unique,
+    flight       text not null default '',
+    seat         text not null default '',
+    person       text not null default '', -- of people; empty: nobody, or erased
+    void         boolean not null
+);
+create index tickets_by_person on tickets (person);
+
+-- To whom an address belongs; see package account.
+create table people (
+    address text primary key, -- its hash
+    id      text not null     -- random; empty: the account was closed
+);
