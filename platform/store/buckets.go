@@ -80,8 +80,9 @@ func (s *share) enter(ctx context.Context, conn *sql.Conn) error {
 }
 
 // adjust takes or gives up buckets, until the relay has its share: as many
-// relays as there are divide the buckets evenly. Nothing may be under way.
-func (s *share) adjust(ctx context.Context, conn *sql.Conn) (freed bool, err error) {
+// relays as there are divide the buckets evenly. Those that are busy, since rows
+// of them are being published, are given up some other time.
+func (s *share) adjust(ctx context.Context, conn *sql.Conn, busy bucketSet) (freed bool, err error) {
 	var relays int
 	err = conn.QueryRowContext(ctx, `SELECT count(*) FROM pg_locks
 		WHERE locktype = 'advisory' AND granted AND objsubid = 2 AND objid::bigint = $2 AND classid::bigint = $1
@@ -93,7 +94,9 @@ func (s *share) adjust(ctx context.Context, conn *sql.Conn) (freed bool, err err
 	fair := (bucketCount + relays - 1) / relays
 	switch have := s.owned.len(); {
 	case have > fair:
-		return true, s.give(ctx, conn, s.owned.from(rand.IntN(bucketCount))[fair:])
+		free := (s.owned &^ busy).from(rand.IntN(bucketCount))
+		free = free[:min(have-fair, len(free))]
+		return len(free) > 0, s.give(ctx, conn, free)
 	case have < fair:
 		return false, s.take(ctx, conn, (^s.owned).from(rand.IntN(bucketCount)), fair-have)
 	}

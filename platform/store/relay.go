@@ -20,10 +20,13 @@ import (
 // RelayConfig is what a relay depends on.
 type RelayConfig struct {
 	// Publish produces messages, in this order for each key, and returns once all
-	// are acknowledged. Their Type is nil: rows outlive the code that wrote them.
+	// are acknowledged. It is called from several goroutines. Their Type is nil: rows outlive the code that wrote them.
 	// After an error any of them may have been published, and all of them will be
 	// given to it again. Required.
 	Publish func(context.Context, []choreo.Message) error
+	// Try is how long one call of Publish may take, which is for rows of one
+	// topic; calls for other topics go on beside it. Default 30 s.
+	Try time.Duration
 	// Batch is how many rows are published at once. Default 500.
 	Batch int
 	// Poll is how often the relay looks without having been woken, and whether
@@ -35,6 +38,7 @@ type RelayConfig struct {
 const (
 	DefaultBatch = 500
 	DefaultPoll  = time.Second
+	DefaultTry   = 30 * time.Second
 	maxPoll      = time.Minute
 )
 
@@ -44,8 +48,8 @@ const batchBytes = 8 << 20
 // Relay publishes the outbox of one service. Several, in one process or in
 // many, share the work: each owns some of the buckets that keys hash to.
 //
-// One goroutine does all of it, a turn at a time: read the first rows of its
-// buckets, publish them, delete them.
+// One goroutine does all of it but publishing, a turn at a time: read the first
+// rows of its buckets, let each topic's be published, delete them.
 type Relay struct {
 	db     *DB
 	config RelayConfig
@@ -54,14 +58,17 @@ type Relay struct {
 	later  atomic.Bool   // troupe_later may have rows that due does not know of
 
 	// What follows is the goroutine's.
-	session session   // nil: not open
-	due     time.Time // of the next row in troupe_later; zero: none
-	first   int       // the bucket to begin with, so that each gets its turn
-	deleted int       // since the table was swept
-	swept   time.Time // when that was
-	grown   bool      // the file was not shrunk then
-	quiet   bool      // the turn before found nothing
+	session session       // nil: not open
+	due     time.Time     // of the next row in troupe_later; zero: none
+	first   int           // the bucket to begin with, so that each gets its turn
+	deleted int           // since the table was swept
+	swept   time.Time     // when that was
+	grown   bool          // the file was not shrunk then
+	quiet   bool          // the turn before found nothing
+	took    time.Duration // the last look into the outbox
 	topics  map[string]*trouble
+	flights map[string]*flight // by domain
+	flying  sync.WaitGroup
 	down    bool // the database, as was logged
 }
 
@@ -69,7 +76,8 @@ type Relay struct {
 func (db *DB) Relay(c RelayConfig) *Relay {
 	c.Batch = cmp.Or(c.Batch, DefaultBatch)
 	c.Poll = min(cmp.Or(c.Poll, DefaultPoll), maxPoll)
-	r := &Relay{db: db, config: c, topics: map[string]*trouble{}}
+	c.Try = cmp.Or(c.Try, DefaultTry)
+	r := &Relay{db: db, config: c, topics: map[string]*trouble{}, flights: map[string]*flight{}}
 	r.later.Store(true)
 	return r
 }
@@ -82,7 +90,11 @@ const grace = time.Second
 // what the inbox and the answers need not remember any more, too.
 func (r *Relay) Run(ctx context.Context) error {
 	work, stop := context.WithCancel(context.WithoutCancel(ctx))
-	defer stop()
+	defer func() {
+		stop()
+		r.flying.Wait()
+		clear(r.flights)
+	}()
 	var others sync.WaitGroup
 	defer others.Wait()
 	ctx, end := context.WithCancel(ctx)
@@ -152,7 +164,10 @@ func (r *Relay) serve(ctx, work context.Context) (worked bool, err error) {
 			looked = time.Now()
 			r.later.Store(true)
 		}
-		t, err := r.turn(work, r.unable())
+		if err := r.settle(work, r.landed(work)); err != nil {
+			return worked, err
+		}
+		t, err := r.turn(work, r.unable(), r.launch)
 		if err != nil {
 			return worked, err
 		}
@@ -161,10 +176,14 @@ func (r *Relay) serve(ctx, work context.Context) (worked bool, err error) {
 			r.down = false
 			r.log(ctx, slog.LevelInfo, "the outbox is read again")
 		}
-		if ctx.Err() != nil && (!t.more || work.Err() != nil) {
+		if ctx.Err() != nil && (!t.more && len(r.flights) == 0 || work.Err() != nil) {
 			return true, nil
 		}
 		if t.more {
+			continue
+		}
+		if ctx.Err() != nil {
+			_ = r.bell.await(work, grace, until) // what is in the air may land yet
 			continue
 		}
 		vacant, err := r.rest(ctx, looked.Add(r.config.Poll))
@@ -177,6 +196,12 @@ func (r *Relay) serve(ctx, work context.Context) (worked bool, err error) {
 	}
 }
 
+// until sleeps until ctx ends.
+func until(ctx context.Context) error {
+	<-ctx.Done()
+	return nil
+}
+
 // turn is what one turn did.
 type turn struct {
 	published int
@@ -186,7 +211,7 @@ type turn struct {
 
 // turn moves what is due, and publishes one batch of what is in the outbox, but
 // for the domains in skip.
-func (r *Relay) turn(ctx context.Context, skip []string) (t turn, err error) {
+func (r *Relay) turn(ctx context.Context, skip []string, publish func(context.Context, [][]row) outcome) (t turn, err error) {
 	owned := bucketSet(r.owned.Load())
 	if owned == 0 {
 		return turn{}, nil
@@ -203,7 +228,7 @@ func (r *Relay) turn(ctx context.Context, skip []string) (t turn, err error) {
 		return turn{}, err
 	}
 	started := time.Now()
-	done := r.publish(ctx, rows)
+	done := publish(ctx, split(rows))
 	if err := failpoint.Reach(ctx, failpoint.RelayPublished); err != nil {
 		return turn{}, err
 	}
@@ -227,9 +252,11 @@ func (r *Relay) next(ctx context.Context, owned bucketSet, skip []string) (moved
 	if moved, err = r.advance(ctx, owned); err != nil {
 		return 0, nil, err
 	}
+	started := time.Now()
 	if rows, err = r.session.read(ctx, owned.from(r.first), skip, r.config.Batch, batchBytes); err != nil {
 		return 0, nil, fmt.Errorf("reading the outbox: %w", err)
 	}
+	r.took = time.Since(started)
 	if full(rows, r.config.Batch) {
 		r.first = (r.first + 1 + r.reach(rows)) % bucketCount
 	}
@@ -255,6 +282,9 @@ func full(rows []row, limit int) bool {
 
 // settle takes out of the outbox what was published, or will never be.
 func (r *Relay) settle(ctx context.Context, done outcome) error {
+	if len(done.published)+len(done.refused) == 0 {
+		return nil
+	}
 	ctx, cancel := context.WithTimeout(ctx, statementTime)
 	defer cancel()
 	if len(done.published) > 0 {
@@ -279,12 +309,16 @@ func (r *Relay) rest(ctx context.Context, look time.Time) (vacant bool, err erro
 		wait = min(wait, r.due.Sub(r.db.config.Now()))
 	}
 	if again, ok := r.again(); ok {
-		// Whoever writes does not wake the relay meanwhile: all that it would do is
-		// read past what cannot be published.
-		pausing, cancel := context.WithTimeout(ctx, min(wait, time.Until(again)))
+		wait = min(wait, time.Until(again))
+	}
+	if len(r.topics)+len(r.flights) > 0 {
+		// A look reads past what cannot be published now, which may be a lot, so it
+		// is let wait for nine times as long as the last one took.
+		pause := min(wait, 9*r.took)
+		pausing, cancel := context.WithTimeout(ctx, pause)
 		defer cancel()
 		<-pausing.Done()
-		return false, nil
+		wait -= pause
 	}
 	if wait <= 0 {
 		return false, nil
@@ -317,7 +351,7 @@ func (r *Relay) Step(ctx context.Context) (published int, next time.Time, err er
 		return 0, time.Time{}, err
 	}
 	r.later.Store(true)
-	t, err := r.turn(ctx, nil)
+	t, err := r.turn(ctx, nil, r.inPlace)
 	if err != nil {
 		r.drop()
 	}
@@ -367,7 +401,8 @@ func (r *Relay) drop() {
 func (r *Relay) claim(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, statementTime)
 	defer cancel()
-	owned, err := r.session.claim(ctx)
+	busy, _ := r.inFlight()
+	owned, err := r.session.claim(ctx, busy)
 	if err != nil {
 		return fmt.Errorf("dividing the buckets: %w", err)
 	}

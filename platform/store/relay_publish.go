@@ -45,28 +45,6 @@ const (
 	suspected  = 50 // rows that fail one by one before it is the broker
 )
 
-// publish publishes rows: all at once, and where that fails, each topic's apart.
-func (r *Relay) publish(ctx context.Context, rows []row) (done outcome) {
-	topics := split(rows)
-	troubled := slices.ContainsFunc(topics, func(rows []row) bool { return r.topics[rows[0].domain] != nil })
-	if len(topics) > 1 && !troubled {
-		if err := r.produce(ctx, rows); err == nil {
-			return outcome{published: rows}
-		}
-	}
-	for _, rows := range topics {
-		if ctx.Err() != nil {
-			done.failed = context.Cause(ctx)
-			break
-		}
-		of := r.publishTo(ctx, rows)
-		done.published = append(done.published, of.published...)
-		done.refused = append(done.refused, of.refused...)
-		done.failed = errors.Join(done.failed, of.failed)
-	}
-	return done
-}
-
 // split is rows by their domains, in their order.
 func split(rows []row) (topics [][]row) {
 	at := map[string]int{}
@@ -90,24 +68,27 @@ func (r *Relay) produce(ctx context.Context, rows []row) error {
 			return err
 		}
 	}
+	ctx, cancel := context.WithTimeout(ctx, r.config.Try)
+	defer cancel()
 	return r.config.Publish(ctx, messages)
 }
 
-// publishTo publishes rows of one topic, and keeps account of its troubles.
-func (r *Relay) publishTo(ctx context.Context, rows []row) (done outcome) {
-	domain := rows[0].domain
-	if t := r.topics[domain]; t != nil && t.tries >= patience {
-		done = r.sift(ctx, rows, t)
-	} else {
-		done = r.halve(ctx, rows)
+// publishTo publishes rows of one topic, which is in trouble where t is not nil.
+func (r *Relay) publishTo(ctx context.Context, rows []row, t *trouble) outcome {
+	if t != nil && t.tries >= patience {
+		return r.sift(ctx, rows, t)
 	}
+	return r.halve(ctx, rows)
+}
+
+// account keeps account of a topic's troubles.
+func (r *Relay) account(ctx context.Context, domain string, done outcome) {
 	switch {
 	case done.failed == nil:
 		r.recovered(ctx, domain)
 	case ctx.Err() == nil:
 		r.troubled(ctx, domain, done.failed)
 	}
-	return done
 }
 
 // halve publishes rows, without those that are too large: it finds these by
@@ -217,7 +198,8 @@ func (r *Relay) forget(skipped []string) {
 }
 
 // unable are the domains to whose topics nothing is to be published yet.
-func (r *Relay) unable() (domains []string) {
+func (r *Relay) unable() []string {
+	_, domains := r.inFlight()
 	for domain, t := range r.topics {
 		if time.Now().Before(t.again) {
 			domains = append(domains, domain)
@@ -226,10 +208,10 @@ func (r *Relay) unable() (domains []string) {
 	return domains
 }
 
-// again is when the next topic in trouble is to be tried; ok is false where all is well.
+// again is when the next topic in trouble is to be tried; ok is false where none is.
 func (r *Relay) again() (at time.Time, ok bool) {
-	for _, t := range r.topics {
-		if !ok || t.again.Before(at) {
+	for domain, t := range r.topics {
+		if r.flights[domain] == nil && (!ok || t.again.Before(at)) {
 			at, ok = t.again, true
 		}
 	}

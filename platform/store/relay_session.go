@@ -15,8 +15,9 @@ import (
 // its own: what it reads it can read because the locks of the same session hold,
 // and it listens.
 type session interface {
-	// claim takes or gives up buckets and returns those that are owned.
-	claim(ctx context.Context) (bucketSet, error)
+	// claim takes or gives up buckets, but none that is busy, and returns those that
+	// are owned.
+	claim(ctx context.Context, busy bucketSet) (bucketSet, error)
 	// read returns the first rows of the buckets, those of each in order, but for
 	// those of the domains in skip. At most limit, and not much more than bytes.
 	read(ctx context.Context, buckets []int, skip []string, limit, bytes int) ([]row, error)
@@ -71,7 +72,7 @@ var relaySettings = map[string]string{
 	"tcp_keepalives_idle":     "10",
 	"tcp_keepalives_interval": "5",
 	"tcp_keepalives_count":    "3",
-	"idle_session_timeout":    "300000", // 5 min, more than a relay waits or a broker takes
+	"idle_session_timeout":    "300000", // 5 min; it looks at least every minute, whatever the broker does
 }
 
 func (db *DB) serverSession(ctx context.Context) (session, error) {
@@ -100,8 +101,8 @@ func (s *serverSession) open(ctx context.Context) (err error) {
 	return s.share.enter(ctx, s.conn)
 }
 
-func (s *serverSession) claim(ctx context.Context) (bucketSet, error) {
-	freed, err := s.share.adjust(ctx, s.conn)
+func (s *serverSession) claim(ctx context.Context, busy bucketSet) (bucketSet, error) {
+	freed, err := s.share.adjust(ctx, s.conn, busy)
 	if err == nil && freed {
 		err = notify(ctx, s.conn, s.db.postgres.channel(), 0)
 	}
@@ -173,7 +174,7 @@ type fileSession struct {
 	played bool // by Step: nobody else is there
 }
 
-func (s *fileSession) claim(context.Context) (bucketSet, error) {
+func (s *fileSession) claim(context.Context, bucketSet) (bucketSet, error) {
 	if s.played {
 		return allBuckets, nil
 	}
