@@ -9,6 +9,7 @@ import (
 	"github.com/troupedev/troupe/platform/choreo"
 	"github.com/troupedev/troupe/platform/event"
 	"github.com/troupedev/troupe/platform/store"
+	"github.com/troupedev/troupe/services/internal/history"
 )
 
 // Status is how a booking stands.
@@ -27,7 +28,6 @@ type booking struct {
 
 	status                    Status
 	reason, seat, bookingCode string
-	steps                     int // in its history
 }
 
 // hear notes that e was heard of a booking, and ends the booking if it is
@@ -45,13 +45,16 @@ func hear(ctx context.Context, id string, e event.Event, end func(*booking) even
 			return nil, err
 		}
 	}
-	return events, b.note(ctx, e)
+	return events, history.Note(ctx, id, e, string(b.status))
 }
 
+// lock reads a booking, by an update that changes nothing but keeps others from
+// the row until the transaction ends.
 func lock(ctx context.Context, id string) (booking, error) {
 	b := booking{id: id}
-	err := store.Tx(ctx).QueryRowContext(ctx, `UPDATE bookings SET steps = steps + 1 WHERE booking_id = $1
-		RETURNING flight, passenger, email, status, steps`, id).Scan(&b.flight, &b.passenger, &b.email, &b.status, &b.steps)
+	err := store.Tx(ctx).QueryRowContext(ctx, `
+		update bookings set status = status where booking_id = $1
+		returning flight, passenger, email, status`, id).Scan(&b.flight, &b.passenger, &b.email, &b.status)
 	if errors.Is(err, sql.ErrNoRows) {
 		return b, choreo.Permanent(fmt.Errorf("there is no booking %q; make bookings by POST /bookings", id))
 	}
@@ -59,17 +62,7 @@ func lock(ctx context.Context, id string) (booking, error) {
 }
 
 func (b *booking) save(ctx context.Context) error {
-	_, err := store.Tx(ctx).ExecContext(ctx,
-		`UPDATE bookings SET status = $2, reason = $3, seat = $4, booking_code = $5 WHERE booking_id = $1`,
+	_, err := store.Exec(ctx, `update bookings set status = $2, reason = $3, seat = $4, booking_code = $5 where booking_id = $1`,
 		b.id, b.status, b.reason, b.seat, b.bookingCode)
-	return err
-}
-
-// note adds e, the event or request in hand, to the booking's history.
-func (b *booking) note(ctx context.Context, e event.Event) error {
-	meta := event.From(ctx)
-	_, err := store.Tx(ctx).ExecContext(ctx,
-		`INSERT INTO booking_history (booking_id, step, event, event_id, at, status) VALUES ($1, $2, $3, $4, $5, $6)`,
-		b.id, b.steps, e.EventType().Name, meta.ID, meta.Time.UnixMilli(), b.status)
 	return err
 }

@@ -21,7 +21,10 @@ import (
 	"github.com/troupedev/troupe/platform/event"
 	"github.com/troupedev/troupe/platform/store"
 	"github.com/troupedev/troupe/platform/web"
+	"github.com/troupedev/troupe/services/internal/account"
 )
+
+const name = "bookings"
 
 //go:embed migrations/*.sql
 var migrations embed.FS
@@ -38,7 +41,7 @@ func Service() choreo.Service {
 	flights := choreo.Where("purpose", choreo.Is(payments.Flight))
 	cancelled := choreo.Emits(bookings.BookingCancelled{})
 	return choreo.Service{
-		Name: "bookings", Doc: "Takes bookings of flights, and closes them as completed or cancelled.",
+		Name: name, Doc: "Takes bookings of flights, and closes them as completed or cancelled.",
 		Settings: &s.settings, Start: s.start, Store: store.Tables(migrations),
 		Routes: []choreo.Route{
 			web.Post("/bookings", s.book, choreo.Emits(bookings.BookingCreated{}, bookings.BookingExpired{})),
@@ -50,7 +53,7 @@ func Service() choreo.Service {
 			choreo.On(cancelRefunded, flights, cancelled),
 			choreo.On(complete, choreo.Emits(bookings.BookingCompleted{})),
 			choreo.On(expire, cancelled),
-			choreo.On(erase, choreo.Emits(users.AccountDataErased{})),
+			account.Erases(name, erase),
 		},
 	}
 }
@@ -94,13 +97,9 @@ func complete(ctx context.Context, t tickets.TicketIssued) (choreo.Events, error
 	})
 }
 
-// erase makes the bookings of a user anonymous; flights are still counted by them.
-func erase(ctx context.Context, u users.AccountClosureRequested) (choreo.Events, error) {
-	result, err := store.Tx(ctx).ExecContext(ctx,
-		`UPDATE bookings SET passenger = '', email = '' WHERE lower(email) = lower($1)`, u.Email)
-	if err != nil {
-		return nil, err
-	}
-	erased, err := result.RowsAffected()
-	return choreo.Emit(users.AccountDataErased{UserID: u.UserID, Service: "bookings", Records: int32(erased)}), err
+// erase makes the bookings of a user anonymous; flights are still counted by
+// them. Only a request to book writes whose they are, so nothing that comes
+// later brings it back.
+func erase(ctx context.Context, u users.AccountClosureRequested) (records int64, err error) {
+	return store.Exec(ctx, `update bookings set passenger = '', email = '', address = '' where address = $1 and address <> ''`, account.Key(u.Email))
 }

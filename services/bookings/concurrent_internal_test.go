@@ -78,7 +78,7 @@ func checkHistory(t *testing.T, db *storetest.DB, made int) {
 			if err != nil {
 				return err
 			}
-			if len(b.History) != 5 || b.Status == Pending || b.History[1].Status != b.Status || b.History[4].Status != b.Status {
+			if len(b.History) != 5 || b.Status == Pending || b.History[1].Status != string(b.Status) || b.History[4].Status != string(b.Status) {
 				t.Errorf("a booking is %+v", b)
 			}
 		}

@@ -13,16 +13,18 @@ import (
 	"github.com/troupedev/troupe/platform/event"
 	"github.com/troupedev/troupe/platform/store"
 	"github.com/troupedev/troupe/platform/web"
+	"github.com/troupedev/troupe/services/internal/account"
+	"github.com/troupedev/troupe/services/internal/history"
 )
 
 // MakeBooking is the request of POST /bookings.
 type MakeBooking struct {
 	Body struct {
-		Flight         string `json:"flight" pattern:"^TR[0-9]{3}$" example:"TR100" doc:"TR000 is always full"`
-		Passenger      string `json:"passenger" minLength:"1" maxLength:"200" example:"Ada"`
-		Email          string `json:"email" format:"email" maxLength:"200" example:"ada@example.com"`
-		Card           string `json:"card" pattern:"^[0-9]{12,19}$" example:"4242424242424242" doc:"4000000000000002 is declined"`
-		SeatPreference string `json:"seatPreference,omitempty" enum:"any,window,aisle" default:"any"`
+		Flight         string        `json:"flight" pattern:"^TR[0-9]{3}$" example:"TR100" doc:"TR000 is always full"`
+		Passenger      string        `json:"passenger" minLength:"1" maxLength:"200" example:"Ada"`
+		Email          account.Email `json:"email" format:"email" maxLength:"200" example:"ada@example.com"`
+		Card           string        `json:"card" pattern:"^[0-9]{12,19}$" example:"4242424242424242" doc:"4000000000000002 is declined"`
+		SeatPreference string        `json:"seatPreference,omitempty" enum:"any,window,aisle" default:"any"`
 	}
 }
 
@@ -35,18 +37,18 @@ type MadeBooking struct {
 func (s *service) book(ctx context.Context, in *MakeBooking) (MadeBooking, choreo.Events, error) {
 	request := event.From(ctx)
 	created := bookings.BookingCreated{
-		BookingID: request.ID, Flight: in.Body.Flight, Passenger: in.Body.Passenger, Email: in.Body.Email, Card: in.Body.Card,
+		BookingID: request.ID, Flight: in.Body.Flight, Passenger: in.Body.Passenger, Email: string(in.Body.Email), Card: in.Body.Card,
 		Price: price(in.Body.Flight), SeatPreference: bookings.SeatPreference(in.Body.SeatPreference), CreatedAt: request.Time,
 	}
-	b := booking{id: request.ID, status: Pending, steps: 1}
-	_, err := store.Tx(ctx).ExecContext(ctx,
-		`INSERT INTO bookings (booking_id, flight, passenger, email, price, seat_preference, status, created_at, steps)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
-		b.id, created.Flight, created.Passenger, created.Email, created.Price, created.SeatPreference, b.status, created.CreatedAt.UnixMilli(), b.steps)
+	_, err := store.Exec(ctx, `
+		insert into bookings (booking_id, flight, passenger, email, address, price, seat_preference, status, created_at)
+		values ($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
+		request.ID, created.Flight, created.Passenger, created.Email, account.Key(created.Email), created.Price, created.SeatPreference,
+		Pending, created.CreatedAt.UnixMilli())
 	if err != nil {
 		return MadeBooking{}, nil, err
 	}
-	if err := b.note(ctx, created); err != nil {
+	if err := history.Note(ctx, request.ID, created, string(Pending)); err != nil {
 		return MadeBooking{}, nil, err
 	}
 	return MadeBooking{BookingID: request.ID, FlowID: request.Flow},
@@ -64,26 +66,18 @@ func price(flight string) int64 {
 
 // Booking is how a booking stands.
 type Booking struct {
-	BookingID      string     `json:"bookingId"`
-	Status         Status     `json:"status" enum:"pending,completed,cancelled"`
-	Flight         string     `json:"flight"`
-	Passenger      string     `json:"passenger" doc:"empty, like email: erased"`
-	Email          string     `json:"email"`
-	Price          int64      `json:"price" doc:"in cents"`
-	SeatPreference string     `json:"seatPreference" enum:"any,window,aisle"`
-	Reason         string     `json:"reason,omitempty" doc:"of a cancelled booking: why"`
-	Seat           string     `json:"seat,omitempty" doc:"of a completed booking"`
-	BookingCode    string     `json:"bookingCode,omitempty" doc:"of a completed booking"`
-	CreatedAt      time.Time  `json:"createdAt"`
-	History        []Happened `json:"history,omitempty" doc:"what happened, in the order in which it was heard; not in a list"`
-}
-
-// Happened is an event in the history of a [Booking].
-type Happened struct {
-	Event   string    `json:"event" example:"TicketIssued"`
-	EventID string    `json:"eventId"`
-	At      time.Time `json:"at"`
-	Status  Status    `json:"status" enum:"pending,completed,cancelled" doc:"how the booking stood after it"`
+	BookingID      string             `json:"bookingId"`
+	Status         Status             `json:"status" enum:"pending,completed,cancelled"`
+	Flight         string             `json:"flight"`
+	Passenger      string             `json:"passenger" doc:"empty, like email: erased"`
+	Email          string             `json:"email"`
+	Price          int64              `json:"price" doc:"in cents"`
+	SeatPreference string             `json:"seatPreference" enum:"any,window,aisle"`
+	Reason         string             `json:"reason,omitempty" doc:"of a cancelled booking: why"`
+	Seat           string             `json:"seat,omitempty" doc:"of a completed booking"`
+	BookingCode    string             `json:"bookingCode,omitempty" doc:"of a completed booking"`
+	CreatedAt      time.Time          `json:"createdAt"`
+	History        []history.Happened `json:"history,omitempty" doc:"what happened, in the order in which it was heard; not in a list"`
 }
 
 // columns of a booking, in the order in which [scan] reads them.
@@ -103,23 +97,14 @@ type ShowBooking struct {
 }
 
 func show(ctx context.Context, in *ShowBooking) (Booking, error) {
-	b, err := scan(store.Tx(ctx).QueryRowContext(ctx, `SELECT `+columns+` FROM bookings WHERE booking_id = $1`, in.ID))
+	b, err := scan(store.Tx(ctx).QueryRowContext(ctx, `select `+columns+` from bookings where booking_id = $1`, in.ID))
 	if errors.Is(err, sql.ErrNoRows) {
 		return b, web.NotFound("no booking has the id " + in.ID)
 	}
 	if err == nil {
-		b.History, err = history(ctx, in.ID)
+		b.History, err = history.Of(ctx, in.ID)
 	}
 	return b, err
-}
-
-func history(ctx context.Context, id string) ([]Happened, error) {
-	return store.Collect(ctx, func(row *sql.Rows) (h Happened, err error) {
-		var at int64
-		err = row.Scan(&h.Event, &h.EventID, &at, &h.Status)
-		h.At = time.UnixMilli(at).UTC()
-		return h, err
-	}, `SELECT event, event_id, at, status FROM booking_history WHERE booking_id = $1 ORDER BY step`, id)
 }
 
 // ListBookings is the request of GET /bookings.
@@ -136,7 +121,7 @@ type Bookings struct {
 
 func list(ctx context.Context, in *ListBookings) (Bookings, error) {
 	found, err := store.Collect(ctx, func(row *sql.Rows) (Booking, error) { return scan(row) },
-		`SELECT `+columns+` FROM bookings WHERE booking_id > $1 AND ($2 = '' OR status = $2) ORDER BY booking_id LIMIT $3`,
+		`select `+columns+` from bookings where booking_id > $1 and ($2 = '' or status = $2) order by booking_id limit $3`,
 		in.After, in.Status, in.Limit)
-	return Bookings{Bookings: append([]Booking{}, found...)}, err
+	return Bookings{append([]Booking{}, found...)}, err
 }

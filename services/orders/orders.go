@@ -18,7 +18,10 @@ import (
 	"github.com/troupedev/troupe/platform/choreo"
 	"github.com/troupedev/troupe/platform/store"
 	"github.com/troupedev/troupe/platform/web"
+	"github.com/troupedev/troupe/services/internal/account"
 )
+
+const name = "orders"
 
 //go:embed migrations/*.sql
 var migrations embed.FS
@@ -27,7 +30,7 @@ var migrations embed.FS
 func Service() choreo.Service {
 	ours := choreo.Where("purpose", choreo.Is(payments.Storefront, payments.Wholesale))
 	return choreo.Service{
-		Name: "orders", Doc: "Takes orders, and closes them as fulfilled or cancelled.",
+		Name: name, Doc: "Takes orders, and closes them as fulfilled or cancelled.",
 		Store: store.Tables(migrations),
 		Routes: []choreo.Route{
 			web.Post("/orders", place, choreo.Emits(orders.OrderPlaced{}, orders.OrderCreated{})),
@@ -41,7 +44,7 @@ func Service() choreo.Service {
 				choreo.Where("channel", choreo.Is(inventory.Wholesale)), // in the storefront it is the refund that cancels
 				choreo.Emits(orders.OrderCancelled{})),
 			choreo.On(fulfil, choreo.Emits(orders.OrderFulfilled{})),
-			choreo.On(erase, choreo.Emits(users.AccountDataErased{})),
+			account.Erases(name, erase),
 		},
 	}
 }
@@ -62,7 +65,7 @@ func cancelShort(ctx context.Context, i inventory.InventoryShort) (choreo.Events
 
 func fulfil(ctx context.Context, s shipping.ShippingArranged) (choreo.Events, error) {
 	ended, err := end(ctx, s, ending{
-		id: s.OrderID, status: fulfilled, customer: s.Customer, email: s.Email, total: s.Total, trackingNumber: s.TrackingNumber,
+		id: s.OrderID, status: Fulfilled, customer: s.Customer, email: s.Email, total: s.Total, trackingNumber: s.TrackingNumber,
 	})
 	if err != nil || !ended {
 		return nil, err
@@ -73,15 +76,7 @@ func fulfil(ctx context.Context, s shipping.ShippingArranged) (choreo.Events, er
 }
 
 // erase makes the user's orders anonymous: what was sold stays in the books, to
-// whom does not.
-func erase(ctx context.Context, u users.AccountClosureRequested) (choreo.Events, error) {
-	erased, err := store.Tx(ctx).ExecContext(ctx, `update orders set customer = '', email = '' where lower(email) = lower($1)`, u.Email)
-	if err != nil {
-		return nil, err
-	}
-	records, err := erased.RowsAffected()
-	if err != nil {
-		return nil, err
-	}
-	return choreo.Emit(users.AccountDataErased{UserID: u.UserID, Service: "orders", Records: int32(records)}), nil
+// whom does not. Only [place] writes it, so nothing that comes later brings it back.
+func erase(ctx context.Context, u users.AccountClosureRequested) (records int64, err error) {
+	return store.Exec(ctx, `update orders set customer = '', email = '', address = '' where address = $1 and address <> ''`, account.Key(u.Email))
 }

@@ -10,6 +10,8 @@ import (
 	"github.com/troupedev/troupe/platform/event"
 	"github.com/troupedev/troupe/platform/store"
 	"github.com/troupedev/troupe/platform/web"
+	"github.com/troupedev/troupe/services/internal/account"
+	"github.com/troupedev/troupe/services/internal/history"
 )
 
 // prices are the catalogue, in cents.
@@ -23,11 +25,11 @@ var prices = map[string]int64{
 // PlaceOrder is the request of POST /orders.
 type PlaceOrder struct {
 	Body struct {
-		Channel  string `json:"channel" enum:"storefront,wholesale" doc:"storefront pays first and reserves stock then; wholesale the other way round"`
-		Customer string `json:"customer" minLength:"1" maxLength:"200" example:"Ada"`
-		Email    string `json:"email" format:"email" maxLength:"200" example:"ada@example.com"`
-		Card     string `json:"card" pattern:"^[0-9]{12,19}$" example:"4242424242424242" doc:"4000000000000002 is declined"`
-		Items    []Item `json:"items" minItems:"1" maxItems:"100"`
+		Channel  string        `json:"channel" enum:"storefront,wholesale" doc:"storefront pays first and reserves stock then; wholesale the other way round"`
+		Customer string        `json:"customer" minLength:"1" maxLength:"200" example:"Ada"`
+		Email    account.Email `json:"email" format:"email" maxLength:"200" example:"ada@example.com"`
+		Card     string        `json:"card" pattern:"^[0-9]{12,19}$" example:"4242424242424242" doc:"4000000000000002 is declined"`
+		Items    []Item        `json:"items" minItems:"1" maxItems:"100"`
 	}
 }
 
@@ -52,7 +54,7 @@ func place(ctx context.Context, in *PlaceOrder) (PlacedOrder, choreo.Events, err
 	}
 	request := event.From(ctx)
 	order := orders.OrderPlaced{
-		OrderID: request.ID, Customer: in.Body.Customer, Email: in.Body.Email, Card: in.Body.Card,
+		OrderID: request.ID, Customer: in.Body.Customer, Email: string(in.Body.Email), Card: in.Body.Card,
 		Items: items, Total: total, PlacedAt: request.Time,
 	}
 	var happened event.Event = order
@@ -62,7 +64,7 @@ func place(ctx context.Context, in *PlaceOrder) (PlacedOrder, choreo.Events, err
 	if err := keep(ctx, in.Body.Channel, order); err != nil {
 		return PlacedOrder{}, nil, err
 	}
-	if err := remember(ctx, order.OrderID, happened, placed); err != nil {
+	if err := history.Note(ctx, order.OrderID, happened, string(Placed)); err != nil {
 		return PlacedOrder{}, nil, err
 	}
 	return PlacedOrder{OrderID: request.ID, FlowID: request.Flow}, choreo.Emit(happened), nil
@@ -73,10 +75,10 @@ func keep(ctx context.Context, channel string, o orders.OrderPlaced) error {
 	if err != nil {
 		return err
 	}
-	_, err = store.Tx(ctx).ExecContext(ctx, `
-		insert into orders (id, channel, status, customer, email, lines, total, tracking_number, reason, placed_at)
-		values ($1, $2, $3, $4, $5, $6, $7, '', '', $8)`,
-		o.OrderID, channel, placed, o.Customer, o.Email, string(lines), o.Total, o.PlacedAt.UnixMilli())
+	_, err = store.Exec(ctx, `
+		insert into orders (id, channel, status, customer, email, address, lines, total, tracking_number, reason, placed_at)
+		values ($1, $2, $3, $4, $5, $6, $7, $8, '', '', $9)`,
+		o.OrderID, channel, Placed, o.Customer, o.Email, account.Key(o.Email), string(lines), o.Total, o.PlacedAt.UnixMilli())
 	return err
 }
 

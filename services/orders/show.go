@@ -10,29 +10,22 @@ import (
 	"github.com/troupedev/troupe/events/orders"
 	"github.com/troupedev/troupe/platform/store"
 	"github.com/troupedev/troupe/platform/web"
+	"github.com/troupedev/troupe/services/internal/history"
 )
 
 // Order is how an order stands.
 type Order struct {
-	OrderID        string        `json:"orderId"`
-	Status         Status        `json:"status" enum:"placed,fulfilled,cancelled"`
-	Channel        string        `json:"channel,omitempty" doc:"absent: it was placed by another producer, straight to the topic"`
-	Customer       string        `json:"customer" doc:"empty, like email: erased"`
-	Email          string        `json:"email"`
-	Lines          []orders.Item `json:"lines"`
-	Total          int64         `json:"total" doc:"in cents"`
-	TrackingNumber string        `json:"trackingNumber,omitempty" doc:"of a fulfilled order"`
-	Reason         string        `json:"reason,omitempty" doc:"of a cancelled order: why"`
-	PlacedAt       time.Time     `json:"placedAt"`
-	History        []Happened    `json:"history,omitempty" doc:"what happened, oldest first; not in a list"`
-}
-
-// Happened is an event in the history of an [Order].
-type Happened struct {
-	Event   string    `json:"event" example:"ShippingArranged"`
-	EventID string    `json:"eventId"`
-	At      time.Time `json:"at"`
-	Status  Status    `json:"status" doc:"how the order stood after it"`
+	OrderID        string             `json:"orderId"`
+	Status         Status             `json:"status" enum:"placed,fulfilled,cancelled"`
+	Channel        string             `json:"channel,omitempty" doc:"absent: it was placed by another producer, straight to the topic"`
+	Customer       string             `json:"customer" doc:"empty, like email: erased"`
+	Email          string             `json:"email"`
+	Lines          []orders.Item      `json:"lines"`
+	Total          int64              `json:"total" doc:"in cents"`
+	TrackingNumber string             `json:"trackingNumber,omitempty" doc:"of a fulfilled order"`
+	Reason         string             `json:"reason,omitempty" doc:"of a cancelled order: why"`
+	PlacedAt       time.Time          `json:"placedAt"`
+	History        []history.Happened `json:"history,omitempty" doc:"what happened, in the order in which it was heard; not in a list"`
 }
 
 // columns of an order, in the order in which [scan] reads them.
@@ -61,18 +54,9 @@ func show(ctx context.Context, in *ShowOrder) (Order, error) {
 		return o, web.NotFound("no order has the id " + in.ID)
 	}
 	if err == nil {
-		o.History, err = history(ctx, in.ID)
+		o.History, err = history.Of(ctx, in.ID)
 	}
 	return o, err
-}
-
-func history(ctx context.Context, order string) ([]Happened, error) {
-	return store.Collect(ctx, func(row *sql.Rows) (h Happened, err error) {
-		var at int64
-		err = row.Scan(&h.Event, &h.EventID, &at, &h.Status)
-		h.At = time.UnixMilli(at).UTC()
-		return h, err
-	}, `select event, event_id, at, status from order_history where order_id = $1 order by at, status <> 'placed', event_id`, order)
 }
 
 // ListOrders is the request of GET /orders.
@@ -88,7 +72,7 @@ type Orders struct {
 }
 
 func list(ctx context.Context, in *ListOrders) (Orders, error) {
-	found, err := store.Collect(ctx, func(rows *sql.Rows) (Order, error) { return scan(rows) },
+	found, err := store.Collect(ctx, func(row *sql.Rows) (Order, error) { return scan(row) },
 		`select `+columns+` from orders where id > $1 and ($2 = '' or status = $2) order by id limit $3`,
 		in.After, in.Status, in.Limit)
 	return Orders{append([]Order{}, found...)}, err

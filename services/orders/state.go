@@ -9,6 +9,7 @@ import (
 	"github.com/troupedev/troupe/platform/choreo"
 	"github.com/troupedev/troupe/platform/event"
 	"github.com/troupedev/troupe/platform/store"
+	"github.com/troupedev/troupe/services/internal/history"
 )
 
 // Status is how an order stands.
@@ -16,9 +17,9 @@ type Status string
 
 // An order is placed until it ends, in one of two ways.
 const (
-	placed    Status = "placed"
-	fulfilled Status = "fulfilled"
-	cancelled Status = "cancelled"
+	Placed    Status = "placed"
+	Fulfilled Status = "fulfilled"
+	Cancelled Status = "cancelled"
 )
 
 // ending is what an event says of the order that it ends.
@@ -32,7 +33,7 @@ type ending struct {
 }
 
 func cancel(ctx context.Context, heard event.Event, e ending) (choreo.Events, error) {
-	e.status = cancelled
+	e.status = Cancelled
 	ended, err := end(ctx, heard, e)
 	if err != nil || !ended {
 		return nil, err
@@ -43,13 +44,14 @@ func cancel(ctx context.Context, heard event.Event, e ending) (choreo.Events, er
 // end closes an order, and reports whether it did: an order that has ended
 // stays as it is. An order that was placed by another producer, straight to
 // the topic, is known from then on; whose it is, is not kept, since that may
-// have been erased before.
+// have been erased before. Whichever way it goes, the order's row is locked from
+// here on: Postgres locks also a row that the condition then spares.
 func end(ctx context.Context, heard event.Event, e ending) (ended bool, err error) {
 	now := event.From(ctx).Time.UnixMilli()
 	var stands Status
 	err = store.Tx(ctx).QueryRowContext(ctx, `
-		insert into orders (id, channel, status, customer, email, lines, total, tracking_number, reason, placed_at)
-		values ($1, $2, $3, '', '', '[]', $4, $5, $6, $7)
+		insert into orders (id, channel, status, customer, email, address, lines, total, tracking_number, reason, placed_at)
+		values ($1, $2, $3, '', '', '', '[]', $4, $5, $6, $7)
 		on conflict (id) do update set status = excluded.status, tracking_number = excluded.tracking_number, reason = excluded.reason
 		where orders.status = 'placed' returning status`,
 		e.id, e.channel, e.status, e.total, e.trackingNumber, e.reason, now).Scan(&stands)
@@ -61,16 +63,5 @@ func end(ctx context.Context, heard event.Event, e ending) (ended bool, err erro
 	if err != nil {
 		return false, err
 	}
-	return ended, remember(ctx, e.id, heard, stands)
-}
-
-// remember adds the event in hand to an order's history, with how the order
-// stands after it.
-func remember(ctx context.Context, order string, e event.Event, stands Status) error {
-	in := event.From(ctx)
-	_, err := store.Tx(ctx).ExecContext(ctx, `
-		insert into order_history (order_id, event_id, event, status, at) values ($1, $2, $3, $4, $5)
-		on conflict (order_id, event_id) do nothing`,
-		order, in.ID, e.EventType().Name, stands, in.Time.UnixMilli())
-	return err
+	return ended, history.Note(ctx, e.id, heard, string(stands))
 }

@@ -1,30 +1,28 @@
 -- +goose Up
-CREATE TABLE bookings (
-    booking_id      text PRIMARY KEY,
-    flight          text NOT NULL,
-    passenger       text NOT NULL, -- '' once erased, as email
-    email           text NOT NULL,
-    price           bigint NOT NULL, -- cents
-    seat_preference text NOT NULL,
-    status          text NOT NULL, -- pending, completed or cancelled
-    reason          text NOT NULL DEFAULT '', -- of a cancelled booking
-    seat            text NOT NULL DEFAULT '', -- of a completed one, as booking_code
-    booking_code    text NOT NULL DEFAULT '',
-    created_at      bigint NOT NULL, -- unix milliseconds
-    steps           integer NOT NULL -- entries in booking_history
-);
-CREATE INDEX bookings_email ON bookings (lower(email));
 
-CREATE TABLE booking_history (
-    booking_id text NOT NULL,
-    step       integer NOT NULL, -- from 1
-    event      text NOT NULL,
-    event_id   text NOT NULL,
-    at         bigint NOT NULL, -- unix milliseconds
-    status     text NOT NULL, -- of the booking, after it
-    PRIMARY KEY (booking_id, step)
+create table bookings (
+	booking_id text primary key,
+	flight text not null,
+	passenger text not null,              -- empty once erased, as email and address
+	email text not null,
+	address text not null,                -- key of email; see package account
+	price bigint not null,                -- cents
+	seat_preference text not null,
+	status text not null,                 -- pending, completed or cancelled
+	reason text not null default '',      -- of a cancelled booking
+	seat text not null default '',        -- of a completed one, as booking_code
+	booking_code text not null default '',
+	created_at bigint not null            -- unix milliseconds, as all times
 );
+create index bookings_by_address on bookings (address);
 
--- +goose Down
-DROP TABLE booking_history;
-DROP TABLE bookings;
+-- What happened; see package history.
+create table history (
+	subject text not null,    -- the booking
+	step integer not null,    -- from 1
+	event text not null,
+	event_id text not null,
+	at bigint not null,       -- unix milliseconds
+	status text not null,     -- of the subject, after it
+	primary key (subject, step)
+);
