@@ -41,3 +41,40 @@ func TestTheReadmesSettingsAreTrue(t *testing.T) {
 		t.Errorf("the README's settings are not those of `troupe settings --markdown`:\n%s", want)
 	}
 }
+
+var (
+	patternsSection = regexp.MustCompile(`(?s)\n## More patterns\n(.*?)\n## `)
+	goBlock         = regexp.MustCompile("(?s)```go\n(.*?)```")
+)
+
+// TestTheReadmesPatternsAreTrue: what it shows is text of a package that
+// compiles, and does what it says.
+func TestTheReadmesPatternsAreTrue(t *testing.T) {
+	source, err := os.ReadFile("testdata/patterns/patterns.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	section := patternsSection.FindString(readme(t))
+	blocks := goBlock.FindAllStringSubmatch(section, -1)
+	if len(blocks) < 5 {
+		t.Errorf("the README shows %d patterns", len(blocks))
+	}
+	for _, block := range blocks {
+		if !strings.Contains(unindented(string(source)), unindented(block[1])) {
+			t.Errorf("test/testdata/patterns/patterns.go lacks\n%s", block[1])
+		}
+	}
+	t.Setenv("TROUPE_SEEDS", "50")
+	t.Setenv("TROUPE_TEST_DATABASE", "sqlite")
+	goRun(t, "vet", "./test/testdata/patterns")
+	goRun(t, "test", "./test/testdata/patterns")
+}
+
+// unindented is text without what its lines begin with.
+func unindented(text string) string {
+	lines := strings.Split(text, "\n")
+	for i, line := range lines {
+		lines[i] = strings.TrimLeft(line, "\t")
+	}
+	return strings.Join(lines, "\n")
+}
