@@ -22,6 +22,11 @@ const (
 	OffsetCommitted = "offset.committed" // they were
 )
 
+// Variable names the step at which a process built with the tag failpoint is to
+// die, and at which time of reaching it (default the first): "store.committed",
+// "relay.published:3".
+const Variable = "TROUPE_FAILPOINT"
+
 // Hook is told of each step that is reached. Its error is what the step fails with.
 type Hook func(step string) error
 

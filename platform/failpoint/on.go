@@ -11,10 +11,6 @@ import (
 	"syscall"
 )
 
-// Variable names the step at which the process is to die, and at which time of
-// reaching it (default the first): "store.committed", "relay.published:3".
-const Variable = "TROUPE_FAILPOINT"
-
 var (
 	at, nth = parse(os.Getenv(Variable))
 	reached atomic.Int64

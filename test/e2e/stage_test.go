@@ -76,6 +76,7 @@ type stage struct {
 	brokers   string // its address
 	database  string // its URL; empty: SQLite files
 	processes map[string]*rig.Process
+	twins     map[string]*rig.Process // second instances
 	mail      *rig.MailServer
 	log       *rig.Log
 	schemas   *rig.Schemas
@@ -95,7 +96,7 @@ func newStage(t *testing.T) *stage {
 func (u setup) newStage(t *testing.T) *stage {
 	t.Helper()
 	ctx := within(t, 2*time.Minute)
-	s := &stage{T: t, setup: u, processes: map[string]*rig.Process{}, schemas: loadSchemas(t)}
+	s := &stage{T: t, setup: u, processes: map[string]*rig.Process{}, twins: map[string]*rig.Process{}, schemas: loadSchemas(t)}
 	var err error
 	if s.mail, err = rig.NewMailServer(); err != nil {
 		t.Fatal(err)
@@ -245,31 +246,47 @@ func await(t *testing.T, d time.Duration, check func(context.Context) error) {
 	}
 }
 
-// placed is an order, booking or registration that the API has taken.
+// placed is an order, booking, registration or departure that the API has taken.
 type placed struct {
 	rig.Sent
-	kind rig.Kind
+	kind  rig.Kind
+	check func(flow []*rig.Event) error
+	took  time.Duration
+	left  bool // it is the registration of a user who left, who need not be written to
 }
 
 // place sends n requests of each kind, one after another, at most rate a second.
 func (s *stage) place(ctx context.Context, kinds []rig.Kind, n, rate int) []placed {
 	s.Helper()
-	return s.placeWhile(ctx, kinds, rate, func(placed int) bool { return placed < n*len(kinds) })
+	return s.placeWhile(ctx, kinds, rate, func(sent int) bool { return sent < n*len(kinds) })
 }
 
 // placeWhile sends requests of each kind in turn, at most rate a second, for as
-// long as more says so of the number taken.
-func (s *stage) placeWhile(ctx context.Context, kinds []rig.Kind, rate int, more func(placed int) bool) (out []placed) {
+// long as more says so of the number sent. Of every three users who register,
+// one leaves in between: without a trace, or not.
+func (s *stage) placeWhile(ctx context.Context, kinds []rig.Kind, rate int, more func(sent int) bool) (out []placed) {
 	s.Helper()
 	tick := time.NewTicker(time.Second / time.Duration(rate))
 	defer tick.Stop()
-	for more(len(out)) {
-		p, err := s.send(ctx, kinds[len(out)%len(kinds)])
+	var users []int // in out
+	for n := 0; more(n); n++ {
+		p, err := s.send(ctx, kinds[n%len(kinds)])
 		if err != nil {
 			s.Error(err)
 			return out
 		}
 		out = append(out, p)
+		if p.kind.Path() == "/users" {
+			users = append(users, len(out)-1)
+		}
+		if len(users) == 3 {
+			gone, err := s.leave(ctx, &out[users[0]], n%2 == 0)
+			if err != nil {
+				s.Error(err)
+				return out
+			}
+			out, users = append(out, gone), nil
+		}
 		<-tick.C
 	}
 	return out
@@ -280,14 +297,31 @@ func (s *stage) send(ctx context.Context, k rig.Kind) (placed, error) {
 	key := strings.ToLower(rand.Text())
 	k = k.For(key + "@example.com")
 	k.Expires = s.setup.limit != "" && k.Path() == "/bookings"
-	sent, err := rig.Send(ctx, http.MethodPost, key, k.Body(), s.url(k.Path()))
-	return placed{sent, k}, err
+	began := time.Now()
+	sent, err := rig.Send(ctx, http.MethodPost, key, k.Body(), s.urls(k.Path())...)
+	return placed{Sent: sent, kind: k, check: k.Check, took: time.Since(began)}, err
 }
 
-// url is where a path is served, which begins with the name of its service.
-func (s *stage) url(path string) string {
+// leave deletes a user, or has the account closed and all erased.
+func (s *stage) leave(ctx context.Context, user *placed, erase bool) (placed, error) {
+	path, check, name := "/users/"+user.ID, rig.CheckDeleted, "deletion"
+	if erase {
+		path, check, name = path+"?erase=true", rig.CheckClosed, "closure"
+	}
+	user.left, user.check = true, rig.CheckLeft
+	sent, err := rig.Send(ctx, http.MethodDelete, rand.Text(), nil, s.urls(path)...)
+	return placed{Sent: sent, kind: rig.Kind{Name: name}, check: check}, err
+}
+
+// urls are where a path is served, which begins with the name of its service.
+func (s *stage) urls(path string) (out []string) {
 	service, _, _ := strings.Cut(path[1:], "/")
-	return "http://" + s.processes[service].API + path
+	for _, p := range []*rig.Process{s.processes[service], s.twins[service]} {
+		if p != nil {
+			out = append(out, "http://"+p.API+path)
+		}
+	}
+	return out
 }
 
 // ended waits until every flow has gone the way of its kind and its mail is
@@ -304,7 +338,10 @@ func (s *stage) ended(d time.Duration, all []placed, once bool) {
 		var last error
 		open = slices.DeleteFunc(open, func(p placed) bool {
 			flow := s.log.Flow(p.FlowID)
-			err := errors.Join(p.kind.Check(flow), rig.CheckMail(flow, byCause, once))
+			err := p.check(flow)
+			if !p.left {
+				err = errors.Join(err, rig.CheckMail(flow, byCause, once))
+			}
 			if err != nil {
 				last = fmt.Errorf("%s (%s): %w", p.ID, p.kind.Name, err)
 			}
@@ -324,6 +361,9 @@ func (s *stage) balanced(d time.Duration, kills int) {
 	l := rig.Ledger{Log: s.log, Mails: s.mail.Mails, APIs: map[string]string{}}
 	for name, p := range s.processes {
 		l.APIs[name] = p.API
+		if twin := s.twins[name]; twin != nil {
+			l.APIs[name] = twin.API
+		}
 	}
 	l.SQL = rig.FolderSQL(func(service string) string { return s.processes[service].Data })
 	if s.database != "" {

@@ -159,6 +159,9 @@ func (p *Process) Close() error {
 	return p.Kill()
 }
 
+// Ended is closed once the process that was started last has ended.
+func (p *Process) Ended() <-chan struct{} { return p.ended }
+
 // Killed reports whether the process has ended by SIGKILL, whoever sent it.
 func (p *Process) Killed() bool {
 	if p.cmd == nil || p.Running() {
