@@ -6,7 +6,8 @@ import (
 	"errors"
 )
 
-// maxStatements is how many statements one connection to SQLite keeps prepared.
+// maxStatements is how many statements one connection to SQLite keeps prepared:
+// those that were used last.
 const maxStatements = 256
 
 // keepingStatements makes connections to SQLite that keep their statements
@@ -31,6 +32,7 @@ type fileConn interface {
 type keeper struct {
 	fileConn
 	kept map[string]*statement
+	uses int64 // so far
 }
 
 // statement is one that is kept. While rows of it are open it is in use, and the
@@ -38,6 +40,7 @@ type keeper struct {
 type statement struct {
 	preparedStmt
 	inUse bool
+	used  int64 // its last use, of all of the connection
 }
 
 type preparedStmt interface {
@@ -85,22 +88,43 @@ func (k *keeper) QueryContext(ctx context.Context, query string, args []driver.N
 
 // prepared is the statement for query; nil: there is none that is free.
 func (k *keeper) prepared(ctx context.Context, query string) (*statement, error) {
+	k.uses++
 	if s := k.kept[query]; s != nil {
+		s.used = k.uses
 		if s.inUse {
 			return nil, nil
 		}
 		return s, nil
 	}
 	if len(k.kept) >= maxStatements {
-		return nil, nil
+		if err := k.dropOldest(); err != nil {
+			return nil, err
+		}
 	}
 	opened, err := k.PrepareContext(ctx, query)
 	if err != nil {
 		return nil, err
 	}
-	s := &statement{preparedStmt: opened.(preparedStmt)}
+	s := &statement{preparedStmt: opened.(preparedStmt), used: k.uses}
 	k.kept[query] = s
 	return s, nil
+}
+
+// dropOldest closes the statement, of those that are not in use, that was not used
+// for longest.
+func (k *keeper) dropOldest() error {
+	oldest := ""
+	for query, s := range k.kept {
+		if !s.inUse && (oldest == "" || s.used < k.kept[oldest].used) {
+			oldest = query
+		}
+	}
+	s := k.kept[oldest]
+	if s == nil {
+		return nil
+	}
+	delete(k.kept, oldest)
+	return s.Close()
 }
 
 // statementRows are rows of a statement that is kept.

@@ -65,12 +65,19 @@ func TestAConnectionKeepsSoManyStatements(t *testing.T) {
 	}
 	k := opened.(*keeper)
 	for i := range maxStatements + 10 {
-		if _, err := k.ExecContext(t.Context(), fmt.Sprintf(`SELECT %d`, i), nil); err != nil {
-			t.Fatal(err)
+		for _, query := range []string{`SELECT 'often'`, fmt.Sprintf(`SELECT %d`, i)} {
+			if _, err := k.ExecContext(t.Context(), query, nil); err != nil {
+				t.Fatal(err)
+			}
 		}
 	}
 	if len(k.kept) != maxStatements {
 		t.Errorf("%d are kept, want %d", len(k.kept), maxStatements)
+	}
+	for query, want := range map[string]bool{`SELECT 'often'`: true, `SELECT 0`: false, fmt.Sprintf(`SELECT %d`, maxStatements+9): true} {
+		if got := k.kept[query] != nil; got != want {
+			t.Errorf("%s is kept: %t, want %t", query, got, want)
+		}
 	}
 	if err := k.Close(); err != nil || len(k.kept) > 0 {
 		t.Errorf("closing: %v", err)
