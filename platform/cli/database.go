@@ -16,7 +16,7 @@ import (
 const schemeSQLite = "sqlite:"
 
 const (
-	databaseTimeout = 10 * time.Second // for a server to answer, and migrations to run
+	databaseTimeout = 10 * time.Second // for a server to answer; migrations take the time that they take
 	lookTimeout     = time.Second      // for a look at a database that is asked whether it is well
 	outboxLate      = 10 * time.Second // an outbox's oldest row that is older is worth a word
 )
@@ -44,8 +44,6 @@ func (c *config) databasePlace() string {
 // openDatabases opens those of the services that run here, side by side. Where
 // several cannot be opened, the first is named: they have one server in common.
 func (r *run) openDatabases(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, databaseTimeout)
-	defer cancel()
 	opened := make([]*store.DB, len(r.services))
 	faults := make([]error, len(r.services))
 	var opening sync.WaitGroup
@@ -72,7 +70,7 @@ func (r *run) openDatabases(ctx context.Context) error {
 
 func (r *run) openDatabase(ctx context.Context, s *choreo.Service) (*store.DB, error) {
 	db, err := store.Open(ctx, store.Config{
-		URL: r.config.database(), Service: s.Name, Tables: s.Store, Connections: r.config.Connections, Logger: r.log,
+		URL: r.config.database(), Service: s.Name, Tables: s.Store, Connections: r.config.Connections, Wait: databaseTimeout, Logger: r.log,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("database (--database): %w", err)

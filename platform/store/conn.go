@@ -80,12 +80,53 @@ func (c *conn) ExecContext(ctx context.Context, query string, args []driver.Name
 
 func (c *conn) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
 	rows, err := c.driverConn.QueryContext(ctx, query, args)
-	return rows, c.failed(ctx, err)
+	return c.rows(ctx, rows, err)
 }
 
 func (c *conn) PrepareContext(ctx context.Context, query string) (driver.Stmt, error) {
-	stmt, err := c.driverConn.PrepareContext(ctx, query)
-	return stmt, c.failed(ctx, err)
+	prepared, err := c.driverConn.PrepareContext(ctx, query)
+	if err != nil {
+		return nil, c.failed(ctx, err)
+	}
+	return &preparedOn{prepared.(preparedStmt), c}, nil
+}
+
+// preparedOn is a statement that was prepared on a conn.
+type preparedOn struct {
+	preparedStmt
+	conn *conn
+}
+
+func (s *preparedOn) ExecContext(ctx context.Context, args []driver.NamedValue) (driver.Result, error) {
+	result, err := s.preparedStmt.ExecContext(ctx, args)
+	return result, s.conn.failed(ctx, err)
+}
+
+func (s *preparedOn) QueryContext(ctx context.Context, args []driver.NamedValue) (driver.Rows, error) {
+	rows, err := s.preparedStmt.QueryContext(ctx, args)
+	return s.conn.rows(ctx, rows, err)
+}
+
+// rows are those of a query, which may fail at each of them as well.
+func (c *conn) rows(ctx context.Context, rows driver.Rows, err error) (driver.Rows, error) {
+	if err != nil {
+		return nil, c.failed(ctx, err)
+	}
+	return &rowsOn{rows, c, ctx}, nil
+}
+
+type rowsOn struct {
+	driver.Rows
+	conn *conn
+	ctx  context.Context
+}
+
+func (r *rowsOn) Next(row []driver.Value) error {
+	err := r.Rows.Next(row)
+	if err == io.EOF {
+		return err
+	}
+	return r.conn.failed(r.ctx, err)
 }
 
 // failed notes the first error in a transaction, and says what an error means.

@@ -22,11 +22,12 @@ const (
 	serviceVersions = "goose_db_version"
 )
 
-// migrate brings the tables up to date, one process at a time.
+// migrate brings the tables up to date, one process at a time. The lock is held by
+// a connection for reading: there may be only one that writes.
 func (db *DB) migrate(ctx context.Context) error {
 	switch {
 	case db.postgres != nil:
-		return db.postgres.locked(ctx, db.write, func(conn *sql.Conn) error {
+		return db.postgres.locked(ctx, db.read, func(conn *sql.Conn) error {
 			if err := db.postgres.createSchema(ctx, conn); err != nil {
 				return err
 			}

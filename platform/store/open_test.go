@@ -135,6 +135,18 @@ func TestOpenSaysWhomItWaitedFor(t *testing.T) {
 	wantOneLine(t, err, "role ada", "127.0.0.1:1", "database shop", "schema fruit_shop", "connection refused")
 }
 
+// A server has to answer within Wait; what migrations take is theirs.
+func TestMigrationsTakeTheirTime(t *testing.T) {
+	_, err := store.Open(t.Context(), store.Config{
+		URL: "postgres://ada:secret@127.0.0.1:1/shop", Service: "fruit-shop", Tables: shop, Wait: 200 * time.Millisecond,
+	})
+	wantOneLine(t, err, "deadline exceeded", "connection refused")
+	onPostgres(t, func(t *testing.T, address string) {
+		slow := store.Tables(fstest.MapFS{"00001_slow.sql": {Data: []byte("-- +goose Up\nSELECT pg_sleep(1.5);\n")}})
+		open(t, address, func(c *store.Config) { c.Wait, c.Tables = time.Second, slow })
+	})
+}
+
 func wantOneLine(t *testing.T, err error, parts ...string) {
 	t.Helper()
 	if err == nil {

@@ -49,8 +49,9 @@ func (db *DB) openPostgres() error {
 		}
 	}
 	config.RuntimeParams["search_path"] = pgx.Identifier{db.postgres.schema}.Sanitize()
-	db.write = db.postgres.pool(db.config.Connections)
-	db.read = db.write
+	reading := max(1, db.config.Connections/3)
+	db.write = db.postgres.pool(db.config.Connections - reading)
+	db.read = db.postgres.pool(reading)
 	return nil
 }
 
@@ -149,6 +150,11 @@ func unreachable(err error) error {
 
 // await waits until the server answers.
 func (db *DB) await(ctx context.Context) error {
+	if db.config.Wait > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, db.config.Wait)
+		defer cancel()
+	}
 	wait := time.NewTimer(0)
 	defer wait.Stop()
 	var last error

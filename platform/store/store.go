@@ -47,15 +47,20 @@ type Config struct {
 	Service string
 	// Tables are the service's own. Required.
 	Tables choreo.Store
-	// Connections is how many the service has at most, the relay's apart.
-	// Default 6, at least 2; SQLite has one for writing.
+	// Connections is how many the service has at most, the relay's apart. On
+	// Postgres a third of them, at least one, is for reading, so that nothing that
+	// only looks waits for handlers; SQLite has one for writing. Default 6, at
+	// least 2.
 	Connections int
 	// KeepInbox is how long it is remembered that an event was handled, and what
 	// a request was answered. Default 14 days, at least 1 minute: longer than any
 	// topic's retention, else what is redelivered later is handled again.
 	KeepInbox time.Duration
-	Logger    *slog.Logger     // default slog.Default()
-	Now       func() time.Time // default time.Now
+	// Wait is how long Open waits for a server that does not answer. The time that
+	// migrations take does not count. Default: as long as its context lasts.
+	Wait   time.Duration
+	Logger *slog.Logger     // default slog.Default()
+	Now    func() time.Time // default time.Now
 }
 
 // Defaults of a [Config].
@@ -102,7 +107,7 @@ type DB struct {
 	config Config
 	kind   kind
 	write  *sql.DB // the handlers' connections
-	read   *sql.DB // those of Read and of looks into the inbox; on Postgres the same
+	read   *sql.DB // those of Read and of looks into the inbox, which so wait for no handler; in memory the same
 	broken *sql.DB // transactions in which nothing works, see failed
 
 	postgres *postgres // nil: SQLite
@@ -117,8 +122,8 @@ const (
 	isSQLite   kind = "sqlite3"
 )
 
-// Open connects, waiting for a server that is starting for as long as ctx lasts,
-// and migrates: the platform's own tables, then the service's. Several processes
+// Open connects, waiting for a server that is starting for as long as Config.Wait
+// and ctx last, and migrates: the platform's own tables, then the service's. Several processes
 // may open the same database at once.
 func Open(ctx context.Context, c Config) (*DB, error) {
 	c.setDefaults()
