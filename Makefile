@@ -3,7 +3,7 @@ FUZZTIME ?= 10s
 AUTHORITIES = /etc/ssl/certs/ca-certificates.crt /etc/pki/tls/certs/ca-bundle.crt /etc/ssl/cert.pem
 
 .DEFAULT_GOAL := help
-.PHONY: help run install image up down logs generate verify test e2e smoke soak bench fuzz
+.PHONY: help run install image up down logs generate verify test race e2e smoke soak bench fuzz
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,13 +41,16 @@ verify: ## check formatting, vet, staticcheck, import directions, contracts, and
 	@go run . topology --format json | diff -u topology.json - || { echo "topology.json is stale: make generate"; exit 1; }
 	go test -count=1 ./test
 
-test: ## run all tests; where Docker answers, end to end on Kafka and stores on Postgres in containers, else on the embedded broker and SQLite
-	go run ./test/postgres go test $$(go list ./... | grep -v /test)
-	go test -count=1 -timeout 20m ./test/...
+test: ## run all tests but verify's; on Kafka and Postgres in containers where Docker answers, else on the embedded broker and SQLite
+	go run ./test/postgres go test -timeout 20m $$(go list ./... | grep -v /troupe/test)
+	go test -count=1 -timeout 30m $$(go list ./test/... | grep -v /troupe/test$$)
 	@go run ./test/summary
 
+race: ## run the tests of the platform and of services under the race detector, with few seeds
+	TROUPE_SEEDS=20 go run ./test/postgres go test -race -timeout 20m ./platform/... ./services/...
+
 e2e: ## run the end-to-end tests alone; TROUPE_TEST_BROKER=container|embedded forces a broker
-	go test -count=1 -timeout 20m ./test/e2e
+	go test -count=1 -timeout 30m ./test/e2e
 
 smoke: ## order, register and book through `make up`, with ports of its own
 	go run ./test/smoke

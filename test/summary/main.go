@@ -3,40 +3,76 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"os"
+	"strconv"
 	"strings"
 
+	"github.com/troupedev/troupe/platform/choreotest"
 	"github.com/troupedev/troupe/platform/kafka/kafkatest"
 	"github.com/troupedev/troupe/platform/store/storetest"
 )
 
 func main() {
-	fmt.Println(line(kafkatest.Preferred(), storetest.Chosen(), os.Getenv(kafkatest.Variable) != "", os.Getenv("TROUPE_FASTAVRO") != "", os.Getenv("TROUPE_PYTHON") != ""))
+	r := ran{
+		broker: kafkatest.Preferred(), forced: os.Getenv(kafkatest.Variable) != "",
+		database: storetest.Chosen(), seeds: cmp.Or(os.Getenv(choreotest.SeedsVariable), strconv.Itoa(choreotest.DefaultSeeds)),
+		fastavro: os.Getenv("TROUPE_FASTAVRO") != "", python: os.Getenv("TROUPE_PYTHON") != "",
+	}
+	fmt.Println(r.line())
 }
 
-// line says it for a broker, which was asked for or found, for where Postgres
-// is, and for whether there is a fastavro to compare with, and a Python to take part.
-func line(broker kafkatest.Kind, database string, forced, fastavro, python bool) string {
-	ran := "end to end on " + kafkatest.Image + " in a container"
-	if broker == kafkatest.Embedded {
-		why := "no Docker daemon answers"
-		if forced {
-			why = kafkatest.Variable + " says so"
-		}
-		ran = "end to end on the embedded broker in place of " + kafkatest.Image + " (" + why + ")"
+// ran is what the tests had to run on.
+type ran struct {
+	broker   kafkatest.Kind
+	forced   bool   // to be that one
+	database string // as storetest.Chosen says it
+	seeds    string // of each play, if its test does not say otherwise
+	fastavro bool   // there is one to compare with
+	python   bool   // there is one to take part
+}
+
+func (r ran) line() string {
+	return fmt.Sprintf("make test: end to end on %s; stores on %s; services played under %s seeds, %s. Only CI runs: %s.",
+		r.endToEnd(), r.stores(), r.seeds, r.plays(), strings.Join(r.left(), ", "))
+}
+
+func (r ran) endToEnd() string {
+	real := kafkatest.Image + " and " + storetest.Image
+	switch {
+	case r.broker != kafkatest.Embedded:
+		return real + " in containers"
+	case r.forced:
+		return "the embedded broker and SQLite in place of " + real + " (" + kafkatest.Variable + " says so)"
 	}
-	stores := "stores on SQLite and on Postgres"
-	if database == storetest.SQLite {
-		stores = "stores on SQLite alone, not on Postgres (" + storetest.Variable + "=postgres://… names a server; Docker starts one)"
+	return "the embedded broker and SQLite in place of " + real + " (no Docker daemon answers)"
+}
+
+func (r ran) stores() string {
+	switch r.database {
+	case storetest.SQLite:
+		return "SQLite alone, not on Postgres (" + storetest.Variable + "=postgres://… names a server; Docker starts one)"
+	case storetest.Container:
+		return "SQLite and on " + storetest.Image + " in a container"
 	}
-	ran += "; " + stores
-	left := []string{"the race detector", "make smoke (containers)", "make soak (5,000 orders under kills)"}
-	if !python {
-		left = append([]string{"services in Python (TROUPE_PYTHON)"}, left...)
+	return "SQLite and on the Postgres that " + storetest.Variable + " names"
+}
+
+func (r ran) plays() string {
+	if r.database == storetest.SQLite {
+		return "none of them on Postgres"
 	}
-	if !fastavro {
-		left = append([]string{"the comparison with Python's fastavro (TROUPE_FASTAVRO)"}, left...)
+	return fmt.Sprintf("1 in %d of them on Postgres too", choreotest.PostgresShare)
+}
+
+// left is what only CI runs.
+func (r ran) left() (out []string) {
+	if !r.fastavro {
+		out = append(out, "the comparison with Python's fastavro (TROUPE_FASTAVRO)")
 	}
-	return "make test: " + ran + ". Only CI runs: " + strings.Join(left, ", ") + "."
+	if !r.python {
+		out = append(out, "services in Python (TROUPE_PYTHON)")
+	}
+	return append(out, "the race detector", "make smoke (containers)", "make soak (20,000 flows under faults)")
 }
