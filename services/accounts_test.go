@@ -27,7 +27,7 @@ func subjects(s *choreotest.Stage, to string) (out []string) {
 
 // ask sends a request that must be answered with the status.
 func ask(t *testing.T, s *choreotest.Stage, want int, method, path, body string) (answer struct {
-	UserID, State        string
+	UserID, Status       string
 	WaitingFor, Expected []string
 }) {
 	t.Helper()
@@ -99,7 +99,7 @@ func TestAnAccountIsClosedByAllWhoHoldData(t *testing.T) {
 
 		c := ask(t, s, 200, "GET", "/users/"+id+"/closure", "")
 		want := []string{"bookings", "coupons", "notifications", "orders", "payments", "tickets"}
-		if c.State != "closed" || len(c.WaitingFor) != 0 || !slices.Equal(c.Expected, want) {
+		if c.Status != "closed" || len(c.WaitingFor) != 0 || !slices.Equal(c.Expected, want) {
 			t.Errorf("the closure is %+v, want it closed by %v", c, want)
 		}
 		for _, e := range choreotest.All[users.AccountDataErased](s) {
@@ -115,7 +115,7 @@ func TestAnAccountIsClosedByAllWhoHoldData(t *testing.T) {
 		}
 		for _, row := range slices.Concat(
 			s.Rows("users", `select * from users`), s.Rows("coupons", `select * from coupons`),
-			s.Rows("notifications", `select * from mails where recipient <> ''`),
+			s.Rows("notifications", `select * from mails where person <> ''`),
 		) {
 			t.Errorf("left is %v", row)
 		}

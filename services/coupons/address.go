@@ -2,11 +2,9 @@ package coupons
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
-	"strings"
 
 	"github.com/troupedev/troupe/platform/store"
+	"github.com/troupedev/troupe/services/internal/account"
 )
 
 // address is a row of the table addresses. Events of one user come in order,
@@ -14,7 +12,7 @@ import (
 // which name the address alone, in any order with them. The row decides whom an
 // event is about, and locks out whoever else is at the same address.
 type address struct {
-	hash  string
+	key   string
 	user  string // who registered with it last
 	since int64  // when
 	gone  bool
@@ -23,19 +21,18 @@ type address struct {
 // lockAddress returns the row of an address, a new one where there is none, and
 // keeps it from others until the transaction ends.
 func lockAddress(ctx context.Context, email string) (*address, error) {
-	sum := sha256.Sum256([]byte(strings.ToLower(email)))
-	a := &address{hash: hex.EncodeToString(sum[:])}
+	a := &address{key: account.Key(email)}
 	err := store.Tx(ctx).QueryRowContext(ctx,
-		`insert into addresses (hash, user_id, since, gone) values ($1, '', 0, false)
-		on conflict (hash) do update set hash = excluded.hash returning user_id, since, gone`, a.hash).
+		`
+		insert into addresses (address, user_id, since, gone) values ($1, '', 0, false)
+		on conflict (address) do update set address = excluded.address returning user_id, since, gone`, a.key).
 		Scan(&a.user, &a.since, &a.gone)
 	return a, err
 }
 
 // save keeps what [address.register] or [address.leave] changed.
 func (a *address) save(ctx context.Context) error {
-	_, err := store.Tx(ctx).ExecContext(ctx,
-		`update addresses set user_id = $1, since = $2, gone = $3 where hash = $4`, a.user, a.since, a.gone, a.hash)
+	_, err := store.Exec(ctx, `update addresses set user_id = $1, since = $2, gone = $3 where address = $4`, a.user, a.since, a.gone, a.key)
 	return err
 }
 

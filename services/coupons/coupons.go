@@ -10,7 +10,6 @@ import (
 	"embed"
 	"encoding/base32"
 	"math"
-	"strings"
 
 	"github.com/troupedev/troupe/events/coupons"
 	"github.com/troupedev/troupe/events/orders"
@@ -18,6 +17,7 @@ import (
 	"github.com/troupedev/troupe/platform/choreo"
 	"github.com/troupedev/troupe/platform/event"
 	"github.com/troupedev/troupe/platform/store"
+	"github.com/troupedev/troupe/services/internal/account"
 )
 
 // What coupons are worth, in cents.
@@ -27,13 +27,15 @@ const (
 	bigOrderShare = 10 // the order's total over this
 )
 
+const name = "coupons"
+
 //go:embed migrations/*.sql
 var migrations embed.FS
 
 // Service declares the coupons service.
 func Service() choreo.Service {
 	return choreo.Service{
-		Name: "coupons", Doc: "Grants a coupon to who registers, and for orders from 100.00 on.",
+		Name: name, Doc: "Grants a coupon to who registers, and for orders from 100.00 on.",
 		Store: store.Tables(migrations),
 		Reactions: []choreo.Reaction{
 			choreo.On(welcome, choreo.Emits(coupons.CouponGranted{})),
@@ -41,7 +43,7 @@ func Service() choreo.Service {
 				choreo.Where("total", choreo.Between[int64](bigOrderFrom, math.MaxInt64)),
 				choreo.Emits(coupons.CouponGranted{})),
 			choreo.On(eraseDeleted, choreo.Emits(coupons.CouponsErased{})),
-			choreo.On(eraseClosed, choreo.Emits(users.AccountDataErased{})),
+			account.Erases(name, eraseClosed),
 		},
 	}
 }
@@ -54,7 +56,7 @@ func welcome(ctx context.Context, u users.UserRegistered) (choreo.Events, error)
 	if err := a.save(ctx); err != nil {
 		return nil, err
 	}
-	return grant(ctx, coupons.CouponGranted{
+	return grant(ctx, a, coupons.CouponGranted{
 		Customer: u.Name, Email: u.Email, Amount: welcomeAmount, Reason: coupons.Welcome, Reference: u.UserID,
 	})
 }
@@ -64,17 +66,17 @@ func reward(ctx context.Context, o orders.OrderFulfilled) (choreo.Events, error)
 	if err != nil || a.gone {
 		return nil, err
 	}
-	return grant(ctx, coupons.CouponGranted{
+	return grant(ctx, a, coupons.CouponGranted{
 		Customer: o.Customer, Email: o.Email, Amount: o.Total / bigOrderShare, Reason: coupons.BigOrder, Reference: o.OrderID,
 	})
 }
 
-func grant(ctx context.Context, c coupons.CouponGranted) (choreo.Events, error) {
+// grant grants a coupon to whom the address belongs, which is locked.
+func grant(ctx context.Context, a *address, c coupons.CouponGranted) (choreo.Events, error) {
 	heard := event.From(ctx)
 	c.Code = code(heard.ID)
-	_, err := store.Tx(ctx).ExecContext(ctx,
-		`insert into coupons (code, email, amount, reason, reference, granted_at) values ($1, $2, $3, $4, $5, $6)`,
-		c.Code, strings.ToLower(c.Email), c.Amount, string(c.Reason), c.Reference, heard.Time.UnixMilli())
+	_, err := store.Exec(ctx, `insert into coupons (code, address, amount, reason, reference, granted_at) values ($1, $2, $3, $4, $5, $6)`,
+		c.Code, a.key, c.Amount, string(c.Reason), c.Reference, heard.Time.UnixMilli())
 	if err != nil {
 		return nil, err
 	}
@@ -92,20 +94,16 @@ func eraseDeleted(ctx context.Context, u users.UserDeleted) (choreo.Events, erro
 	if err != nil {
 		return nil, err
 	}
-	return choreo.Emit(coupons.CouponsErased{UserID: u.UserID, Count: count}), nil
+	return choreo.Emit(coupons.CouponsErased{UserID: u.UserID, Count: int32(count)}), nil
 }
 
-func eraseClosed(ctx context.Context, a users.AccountClosureRequested) (choreo.Events, error) {
-	count, err := erase(ctx, a.UserID, a.Email)
-	if err != nil {
-		return nil, err
-	}
-	return choreo.Emit(users.AccountDataErased{UserID: a.UserID, Service: "coupons", Records: count}), nil
+func eraseClosed(ctx context.Context, u users.AccountClosureRequested) (records int64, err error) {
+	return erase(ctx, u.UserID, u.Email)
 }
 
 // erase removes the coupons of a user who is gone, but not those of another
 // who has registered with the address since.
-func erase(ctx context.Context, user, email string) (count int32, err error) {
+func erase(ctx context.Context, user, email string) (count int64, err error) {
 	a, err := lockAddress(ctx, email)
 	if err != nil {
 		return 0, err
@@ -117,11 +115,5 @@ func erase(ctx context.Context, user, email string) (count int32, err error) {
 	if err := a.save(ctx); err != nil {
 		return 0, err
 	}
-	erased, err := store.Tx(ctx).ExecContext(ctx,
-		`delete from coupons where email = $1 and (reference = $2 or granted_at < $3)`, strings.ToLower(email), user, before)
-	if err != nil {
-		return 0, err
-	}
-	n, err := erased.RowsAffected()
-	return int32(n), err
+	return store.Exec(ctx, `delete from coupons where address = $1 and (reference = $2 or granted_at < $3)`, a.key, user, before)
 }

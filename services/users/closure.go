@@ -15,33 +15,37 @@ import (
 	"github.com/troupedev/troupe/platform/web"
 )
 
-// closureReaction is the reaction that gathers what services answer to a closure.
-const closureReaction = "AccountClosureRequested"
+// closes names the reaction that gathers what services answer to a closure.
+const closes = "AccountClosureRequested"
 
 // noteErased keeps how many records a service erased, to be shown.
 func noteErased(ctx context.Context, e users.AccountDataErased) (choreo.Events, error) {
-	_, err := store.Tx(ctx).ExecContext(ctx,
-		`insert into erasures (user_id, service, records, at) values ($1, $2, $3, $4) on conflict do nothing`,
+	_, err := store.Exec(ctx,
+		`insert into erasures (user_id, service, records, at) values ($1, $2, $3, $4) on conflict (user_id, service) do nothing`,
 		e.UserID, e.Service, e.Records, event.From(ctx).Time.UnixMilli())
 	return nil, err
 }
 
 // closeAccount is the end of a closure: every service has erased what it held.
 func closeAccount(ctx context.Context, q users.AccountClosureRequested, _ []users.AccountDataErased) (choreo.Events, error) {
-	tx := store.Tx(ctx)
-	if _, err := tx.ExecContext(ctx, `delete from users where id = $1`, q.UserID); err != nil {
+	if _, err := store.Exec(ctx, `delete from users where id = $1`, q.UserID); err != nil {
 		return nil, err
 	}
-	if _, err := tx.ExecContext(ctx, `update closures set closed_at = $1 where user_id = $2`,
+	if _, err := store.Exec(ctx, `update closures set closed_at = $1 where user_id = $2`,
 		event.From(ctx).Time.UnixMilli(), q.UserID); err != nil {
 		return nil, err
 	}
 	return choreo.Emit(users.AccountClosed(q)), nil
 }
 
+// ShowClosure is the request of GET /users/{id}/closure.
+type ShowClosure struct {
+	ID string `path:"id" maxLength:"200"`
+}
+
 // Closure is the answer of GET /users/{id}/closure.
 type Closure struct {
-	State       string     `json:"state" enum:"requested,closed"`
+	Status      string     `json:"status" enum:"requested,closed"`
 	RequestedAt time.Time  `json:"requestedAt"`
 	ClosedAt    *time.Time `json:"closedAt,omitempty"`
 	Expected    []string   `json:"expected" doc:"services that hold data of users, as known when the closure was requested"`
@@ -56,7 +60,7 @@ type Erased struct {
 	At      time.Time `json:"at"`
 }
 
-func readClosure(ctx context.Context, in *Read) (Closure, error) {
+func showClosure(ctx context.Context, in *ShowClosure) (Closure, error) {
 	c, err := closureOf(ctx, in.ID)
 	if err != nil {
 		return Closure{}, err
@@ -67,16 +71,16 @@ func readClosure(ctx context.Context, in *Read) (Closure, error) {
 	}
 	// There is none until the request has come back to us, and none any more
 	// when the inbox has forgotten it.
-	gathering, ok, err := store.Gathered(ctx, closureReaction, c.requestID)
+	gathering, ok, err := store.Gathered(ctx, closes, c.requestID)
 	if err != nil {
 		return Closure{}, err
 	}
 	out := Closure{
-		State: "requested", RequestedAt: c.requestedAt,
+		Status: "requested", RequestedAt: c.requestedAt,
 		Expected: append([]string{}, gathering.Expected...), Answered: []Erased{}, WaitingFor: append([]string{}, gathering.Waiting()...),
 	}
 	if c.closedAt != 0 {
-		out.State, out.ClosedAt = "closed", new(time.UnixMilli(c.closedAt).UTC())
+		out.Status, out.ClosedAt = "closed", new(time.UnixMilli(c.closedAt).UTC())
 	}
 	if ok {
 		out.Answered = answered(gathering, noted)

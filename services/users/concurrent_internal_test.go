@@ -14,13 +14,14 @@ import (
 	"github.com/troupedev/troupe/platform/store"
 	"github.com/troupedev/troupe/platform/store/storetest"
 	"github.com/troupedev/troupe/platform/testmain"
+	"github.com/troupedev/troupe/services/internal/account"
 )
 
 func TestMain(m *testing.M) { testmain.Run(m) }
 
 // request handles a request with the id given as a route does. ok is false
 // where the route refused.
-func request(t *testing.T, db *storetest.DB, id string, route func(context.Context) (Accepted, choreo.Events, error)) (answer Accepted, events choreo.Events, ok bool) {
+func request[A any](t *testing.T, db *storetest.DB, id string, route func(context.Context) (A, choreo.Events, error)) (answer A, events choreo.Events, ok bool) {
 	t.Helper()
 	m := event.Meta{ID: id, Flow: id, Time: time.UnixMilli(1)}
 	for {
@@ -40,10 +41,10 @@ func TestOneOfManyGetsTheAddress(t *testing.T) {
 		var all sync.WaitGroup
 		var registered atomic.Int32
 		for i := range 30 {
-			in := &Register{}
-			in.Body.Name, in.Body.Email = "Ada", []string{"ada@example.com", "ADA@example.com"}[i%2]
+			in := &RegisterUser{}
+			in.Body.Name, in.Body.Email = "Ada", []account.Email{"ada@example.com", "ADA@example.com"}[i%2]
 			all.Go(func() {
-				if _, _, ok := request(t, db, fmt.Sprintf("u-%d", i), func(ctx context.Context) (Accepted, choreo.Events, error) { return register(ctx, in) }); ok {
+				if _, _, ok := request(t, db, fmt.Sprintf("u-%d", i), func(ctx context.Context) (RegisteredUser, choreo.Events, error) { return register(ctx, in) }); ok {
 					registered.Add(1)
 				}
 			})
@@ -62,9 +63,9 @@ func TestAUserGoesOnce(t *testing.T) {
 		db := storetest.Open(t, url, "users", Service().Store, nil)
 		for round := range 5 {
 			user := fmt.Sprintf("u-%d", round)
-			in := &Register{}
-			in.Body.Name, in.Body.Email = "Ada", user+"@example.com"
-			request(t, db, user, func(ctx context.Context) (Accepted, choreo.Events, error) { return register(ctx, in) })
+			in := &RegisterUser{}
+			in.Body.Name, in.Body.Email = "Ada", account.Email(user+"@example.com")
+			request(t, db, user, func(ctx context.Context) (RegisteredUser, choreo.Events, error) { return register(ctx, in) })
 
 			var all sync.WaitGroup
 			var mu sync.Mutex
@@ -72,8 +73,8 @@ func TestAUserGoesOnce(t *testing.T) {
 			for i := range 20 {
 				erase := i%2 == 0
 				all.Go(func() {
-					answer, events, ok := request(t, db, fmt.Sprintf("%s-r-%d", user, i), func(ctx context.Context) (Accepted, choreo.Events, error) {
-						return remove(ctx, &Remove{ID: user, Erase: erase})
+					answer, events, ok := request(t, db, fmt.Sprintf("%s-r-%d", user, i), func(ctx context.Context) (DeletedUser, choreo.Events, error) {
+						return remove(ctx, &DeleteUser{ID: user, Erase: erase})
 					})
 					mu.Lock()
 					defer mu.Unlock()
@@ -101,9 +102,9 @@ func TestAUserGoesOnce(t *testing.T) {
 func TestWhoAsksLearnsHowAUserCanBeReached(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, url string) {
 		db := storetest.Open(t, url, "users", Service().Store, nil)
-		in := &Register{}
+		in := &RegisterUser{}
 		in.Body.Name, in.Body.Email = "Ada", "ada@example.com"
-		request(t, db, "u-1", func(ctx context.Context) (Accepted, choreo.Events, error) { return register(ctx, in) })
+		request(t, db, "u-1", func(ctx context.Context) (RegisteredUser, choreo.Events, error) { return register(ctx, in) })
 		for user, want := range map[string]users.ContactFound{
 			"u-1": {UserID: "u-1", Name: "Ada", Email: "ada@example.com"},
 			"u-2": {UserID: "u-2", Gone: true},
@@ -127,21 +128,21 @@ func TestWhoAsksLearnsHowAUserCanBeReached(t *testing.T) {
 func TestAClosureIsKnownAfterItsGatheringIsForgotten(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, url string) {
 		db := storetest.Open(t, url, "users", Service().Store, nil)
-		request(t, db, "r-1", func(ctx context.Context) (Accepted, choreo.Events, error) {
+		request(t, db, "r-1", func(ctx context.Context) (DeletedUser, choreo.Events, error) {
 			_, err := store.Tx(ctx).ExecContext(ctx, `insert into closures (user_id, request_id, requested_at, closed_at) values ('u-1', 'gone', 1000, 3000)`)
 			if err == nil {
 				_, err = noteErased(ctx, users.AccountDataErased{UserID: "u-1", Service: "library", Records: 3})
 			}
-			return Accepted{}, nil, err
+			return DeletedUser{}, nil, err
 		})
 		var c Closure
 		if err := db.Read(t.Context(), func(ctx context.Context) (err error) {
-			c, err = readClosure(ctx, &Read{ID: "u-1"})
+			c, err = showClosure(ctx, &ShowClosure{ID: "u-1"})
 			return err
 		}); err != nil {
 			t.Fatal(err)
 		}
-		if c.State != "closed" || len(c.Expected) != 1 || len(c.Answered) != 1 || *c.Answered[0].Records != 3 || len(c.WaitingFor) != 0 {
+		if c.Status != "closed" || len(c.Expected) != 1 || len(c.Answered) != 1 || *c.Answered[0].Records != 3 || len(c.WaitingFor) != 0 {
 			t.Errorf("the closure is %+v, want library's answer", c)
 		}
 	})

@@ -8,36 +8,37 @@ import (
 	"github.com/troupedev/troupe/platform/event"
 	"github.com/troupedev/troupe/platform/store"
 	"github.com/troupedev/troupe/platform/web"
+	"github.com/troupedev/troupe/services/internal/account"
 )
 
-// Register is the request of POST /users.
-type Register struct {
+// RegisterUser is the request of POST /users.
+type RegisterUser struct {
 	Body struct {
-		Name  string `json:"name" minLength:"1" maxLength:"200" example:"Ada"`
-		Email string `json:"email" format:"email" maxLength:"200" example:"ada@example.com" doc:"of one user only, whatever its letters' case; 409 where somebody has registered with it"`
+		Name  string        `json:"name" minLength:"1" maxLength:"200" example:"Ada"`
+		Email account.Email `json:"email" format:"email" maxLength:"200" example:"ada@example.com" doc:"of one user only, whatever its letters' case; 409 where somebody has registered with it"`
 	}
 }
 
-// Accepted is the answer of POST /users and of DELETE /users/{id}.
-type Accepted struct {
+// RegisteredUser is the answer of POST /users.
+type RegisteredUser struct {
 	UserID string `json:"userId"`
-	FlowID string `json:"flowId" doc:"what the request started"`
+	FlowID string `json:"flowId" doc:"what the registration started"`
 }
 
-func register(ctx context.Context, in *Register) (Accepted, choreo.Events, error) {
+func register(ctx context.Context, in *RegisterUser) (RegisteredUser, choreo.Events, error) {
 	request := event.From(ctx)
-	saved, err := store.Tx(ctx).ExecContext(ctx,
-		`insert into users (id, name, email, state, registered_at) values ($1, $2, $3, $4, $5) on conflict do nothing`,
-		request.ID, in.Body.Name, in.Body.Email, active, request.Time.UnixMilli())
-	if err != nil {
-		return Accepted{}, nil, err
+	registered := users.UserRegistered{
+		UserID: request.ID, Name: in.Body.Name, Email: string(in.Body.Email), RegisteredAt: request.Time,
 	}
-	if n, err := saved.RowsAffected(); err != nil {
-		return Accepted{}, nil, err
-	} else if n == 0 {
-		return Accepted{}, nil, web.Conflict("somebody has registered with this email address")
+	added, err := store.Exec(ctx, `
+		insert into users (id, name, email, address, status, registered_at) values ($1, $2, $3, $4, $5, $6)
+		on conflict do nothing`,
+		registered.UserID, registered.Name, registered.Email, account.Key(registered.Email), Active, registered.RegisteredAt.UnixMilli())
+	switch {
+	case err != nil:
+		return RegisteredUser{}, nil, err
+	case added == 0:
+		return RegisteredUser{}, nil, web.Conflict("somebody has registered with this email address")
 	}
-	return Accepted{request.ID, request.Flow}, choreo.Emit(users.UserRegistered{
-		UserID: request.ID, Name: in.Body.Name, Email: in.Body.Email, RegisteredAt: request.Time,
-	}), nil
+	return RegisteredUser{request.ID, request.Flow}, choreo.Emit(registered), nil
 }

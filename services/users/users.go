@@ -26,20 +26,24 @@ func Service() choreo.Service {
 		Routes: []choreo.Route{
 			web.Post("/users", register, choreo.Emits(users.UserRegistered{})),
 			web.Get("/users", list),
-			web.Get("/users/{id}", read),
+			web.Get("/users/{id}", show),
 			web.Delete("/users/{id}", remove, choreo.Emits(users.UserDeleted{}, users.AccountClosureRequested{})),
-			web.Get("/users/{id}/closure", readClosure),
+			web.Get("/users/{id}/closure", showClosure),
 		},
 		Reactions: []choreo.Reaction{
 			choreo.Answer(contact),
-			choreo.On(noteErased, choreo.Named("noteErased")),
-			choreo.Gather(closeAccount, choreo.Emits(users.AccountClosed{})),
+			choreo.On(noteErased, choreo.Named("erasures")),
+			choreo.Gather(closeAccount, choreo.Named(closes), choreo.Emits(users.AccountClosed{})),
 		},
 	}
 }
 
-// States of a user. One who was deleted, or whose account is closed, is not there.
+// Status is how a user stands.
+type Status string
+
+// A user is active until the account is to be closed. One who was deleted, or
+// whose account is closed, is not there.
 const (
-	active  = "active"
-	closing = "closing"
+	Active  Status = "active"
+	Closing Status = "closing"
 )

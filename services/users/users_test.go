@@ -25,9 +25,9 @@ func ask[Out any](t *testing.T, s *choreotest.Stage, want int, method, path, bod
 	return out
 }
 
-func register(t *testing.T, s *choreotest.Stage, body string) service.Accepted {
+func register(t *testing.T, s *choreotest.Stage, body string) service.RegisteredUser {
 	t.Helper()
-	return ask[service.Accepted](t, s, 202, "POST", "/users", body)
+	return ask[service.RegisteredUser](t, s, 202, "POST", "/users", body)
 }
 
 func TestRegisteringSavesTheUserAndSaysSo(t *testing.T) {
@@ -37,7 +37,7 @@ func TestRegisteringSavesTheUserAndSaysSo(t *testing.T) {
 			t.Errorf("the answer is %+v, want a user, and the flow by the same id", a)
 		}
 		u := ask[service.User](t, s, 200, "GET", "/users/"+a.UserID, "")
-		if u.Name != "Ada" || u.Email != "ada@example.com" || u.State != "active" || u.RegisteredAt.IsZero() {
+		if u.Name != "Ada" || u.Email != "ada@example.com" || u.Status != "active" || u.RegisteredAt.IsZero() {
 			t.Errorf("the user is %+v", u)
 		}
 		s.Emitted(users.UserRegistered{UserID: a.UserID, Name: "Ada", Email: "ada@example.com", RegisteredAt: u.RegisteredAt})
@@ -47,18 +47,22 @@ func TestRegisteringSavesTheUserAndSaysSo(t *testing.T) {
 
 func TestAnAddressIsOfOneUser(t *testing.T) {
 	choreotest.Play(t, func(s *choreotest.Stage) {
+		register(t, s, `{"name":"Änne","email":"änne@example.com"}`)
+		if status, answer := s.Request("POST", "/users", `{"name":"Änne","email":"ÄNNE@example.com"}`); status != 409 {
+			t.Errorf("letters beyond ASCII: got %d %s, want 409", status, answer)
+		}
 		first := register(t, s, ada)
 		for _, again := range []string{ada, `{"name":"Other","email":"ADA@Example.com"}`} {
 			if status, answer := s.Request("POST", "/users", again); status != 409 {
 				t.Errorf("%s: got %d %s, want 409", again, status, answer)
 			}
 		}
-		ask[service.Accepted](t, s, 202, "DELETE", "/users/"+first.UserID, "")
+		ask[service.DeletedUser](t, s, 202, "DELETE", "/users/"+first.UserID, "")
 		if second := register(t, s, ada); second.UserID == first.UserID {
 			t.Error("a new user has the id of one who was deleted")
 		}
-		if n := len(choreotest.All[users.UserRegistered](s)); n != 2 {
-			t.Errorf("%d registrations were published, want 2", n)
+		if n := len(choreotest.All[users.UserRegistered](s)); n != 3 {
+			t.Errorf("%d registrations were published, want 3", n)
 		}
 	}, service.Service())
 }
@@ -68,6 +72,7 @@ func TestABadRegistrationIsRefusedByItsField(t *testing.T) {
 		"no name":             {`{"email":"ada@example.com"}`, "body.name"},
 		"an empty name":       {`{"name":"","email":"ada@example.com"}`, "body.name"},
 		"a mail that is none": {`{"name":"Ada","email":"ada"}`, "body.email"},
+		"a mail with a name":  {`{"name":"Ada","email":"Ada <ada@example.com>"}`, "body.email"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			choreotest.Play(t, func(s *choreotest.Stage) {
@@ -83,7 +88,7 @@ func TestABadRegistrationIsRefusedByItsField(t *testing.T) {
 
 func TestUsersAreListedInPages(t *testing.T) {
 	choreotest.Play(t, func(s *choreotest.Stage) {
-		if empty := ask[service.Listed](t, s, 200, "GET", "/users", ""); empty.Users == nil || len(empty.Users) != 0 {
+		if empty := ask[service.Users](t, s, 200, "GET", "/users", ""); empty.Users == nil || len(empty.Users) != 0 {
 			t.Errorf("the empty list is %+v, want []", empty)
 		}
 		want := map[string]bool{}
@@ -92,7 +97,7 @@ func TestUsersAreListedInPages(t *testing.T) {
 		}
 		last := ""
 		for path := "/users?limit=2"; ; path = "/users?limit=2&after=" + last {
-			page := ask[service.Listed](t, s, 200, "GET", path, "").Users
+			page := ask[service.Users](t, s, 200, "GET", path, "").Users
 			for _, u := range page {
 				if u.UserID <= last || !want[u.UserID] {
 					t.Fatalf("%s has %s after %q, want each user once, ordered by id", path, u.UserID, last)
@@ -113,7 +118,7 @@ func TestUsersAreListedInPages(t *testing.T) {
 func TestADeletedUserIsGone(t *testing.T) {
 	choreotest.Play(t, func(s *choreotest.Stage) {
 		id := register(t, s, ada).UserID
-		deleted := ask[service.Accepted](t, s, 202, "DELETE", "/users/"+id, "")
+		deleted := ask[service.DeletedUser](t, s, 202, "DELETE", "/users/"+id, "")
 		if deleted.UserID != id || deleted.FlowID == "" || deleted.FlowID == id {
 			t.Errorf("the answer is %+v, want the user, and a flow of its own", deleted)
 		}
