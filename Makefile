@@ -47,7 +47,7 @@ test: ## run all tests but verify's; on Kafka and Postgres in containers where D
 	@go run ./test/summary
 
 race: ## run the tests of the platform and of services under the race detector, with few seeds
-	TROUPE_SEEDS=20 go run ./test/postgres go test -race -timeout 20m ./platform/... ./services/...
+	TROUPE_SEEDS=5 go run ./test/postgres go test -race -timeout 20m ./platform/... ./services/...
 
 e2e: ## run the end-to-end tests alone; TROUPE_TEST_BROKER=container|embedded forces a broker
 	go test -count=1 -timeout 30m ./test/e2e

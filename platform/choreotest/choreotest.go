@@ -39,8 +39,8 @@ const (
 	DefaultSeeds = 1000
 	ShortSeeds   = 50 // under -short
 	// PostgresShare of the seeds is played once more on Postgres, where there is
-	// one: a tenth, since a transaction there takes ten times as long.
-	PostgresShare = 10
+	// one: 1 in 20, since a transaction there takes ten times as long.
+	PostgresShare = 20
 )
 
 // Setup is a play with more said than its services. The zero value says nothing more.
@@ -76,7 +76,7 @@ type Setup struct {
 // with another content.
 //
 // Stores are SQLite in memory. Where TROUPE_TEST_DATABASE asks for Postgres, as
-// package storetest has it, all is played once more on that, with a tenth of the seeds.
+// package storetest has it, all is played once more on that, with 1 in [PostgresShare] of the seeds.
 func Play(t testing.TB, script func(*Stage), services ...choreo.Service) {
 	t.Helper()
 	Setup{}.Play(t, script, services...)
