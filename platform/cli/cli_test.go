@@ -105,8 +105,8 @@ func TestFlagsGoOverVariables(t *testing.T) {
 
 func TestEverySettingThatIsWrongIsSaidAtOnce(t *testing.T) {
 	status, _, complaint := call(t.Context(), nil, "run", "--api", "x", "--console", "y", "--embedded", "z", "--brokers", "b",
-		"--demo", "-1", "--drain", "1h", "--concurrency", "0", "--log-format", "xml", "--database", "mysql://me:secret@host", "--database-connections", "1")
-	if status != 1 || strings.Count(complaint, "\n") != 10 || strings.Contains(complaint, "secret") {
+		"--demo", "-1", "--drain", "1h", "--concurrency", "0", "--log-format", "xml", "--database", "mysql://me:secret@host", "--database-connections", "1", "--keep-inbox", "1s")
+	if status != 1 || strings.Count(complaint, "\n") != 11 || strings.Contains(complaint, "secret") {
 		t.Errorf("got %d %s", status, complaint)
 	}
 	for line := range strings.Lines(complaint) {

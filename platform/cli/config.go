@@ -23,8 +23,9 @@ type config struct {
 	Brokers     []string      `env:"TROUPE_BROKERS" doc:"Kafka brokers as host:port, with commas between; without any, an embedded broker starts, with its data in --data"`
 	Embedded    string        `env:"TROUPE_EMBEDDED" default:"127.0.0.1:9092" doc:"where the embedded broker listens"`
 	Data        string        `env:"TROUPE_DATA" default:".troupe" doc:"folder of what is kept between runs"`
-	Database    string        `env:"TROUPE_DATABASE" doc:"where services keep their state: postgres://user:password@host:port/database, with a schema of its own for each service, on Postgres 14 or newer, not through a pooler of transactions; without one, SQLite files in --data"`
+	Database    string        `env:"TROUPE_DATABASE" doc:"where services keep their state: postgres://user:password@host:port/database, with a schema of its own for each service, on Postgres 14 or newer, spoken to directly, not through a pooler; without one, SQLite files in --data"`
 	Connections int           `env:"TROUPE_DATABASE_CONNECTIONS" default:"6" doc:"connections of one service to its database at most, its relay's apart"`
+	KeepInbox   time.Duration `env:"TROUPE_KEEP_INBOX" default:"336h" doc:"how long services with a database remember which events they handled, and what requests with an Idempotency-Key were answered; has to be longer than the topics that they hear keep their events"`
 	SMTP        string        `env:"TROUPE_SMTP" doc:"mail server, smtp://host:port; without one, an inbox in the process takes the mail, shown by the console"`
 	API         string        `env:"TROUPE_API" default:"127.0.0.1:8000" doc:"where the services' HTTP listens, with OpenAPI at /docs"`
 	Console     string        `env:"TROUPE_CONSOLE" default:"127.0.0.1:8080" doc:"where /livez, /readyz and the inbox listen"`
@@ -172,6 +173,7 @@ func (c *config) validate() error {
 	fault(c.Database != "" && !strings.HasPrefix(c.Database, "postgres://") && !strings.HasPrefix(c.Database, "postgresql://") && !strings.HasPrefix(c.Database, schemeSQLite),
 		"TROUPE_DATABASE", "is neither of the form postgres://user:password@host:port/database nor sqlite:FOLDER") // it may hold a password
 	fault(c.Connections < 2 || c.Connections > 1000, "TROUPE_DATABASE_CONNECTIONS", "%d is not from 2 to 1,000", c.Connections)
+	fault(c.KeepInbox < time.Minute, "TROUPE_KEEP_INBOX", "%v is not at least 1m", c.KeepInbox)
 	fault(c.Concurrency < 1 || c.Concurrency > 10_000, "TROUPE_CONCURRENCY", "%d is not from 1 to 10,000", c.Concurrency)
 	fault(c.Drain < time.Millisecond || c.Drain > runtime.MaxDrain, "TROUPE_DRAIN", "%v is not from 1ms to %v: after that the broker gives partitions to somebody else", c.Drain, runtime.MaxDrain)
 	fault(c.Demo != 0 && !(c.Demo >= 0.001 && c.Demo <= 1000), "TROUPE_DEMO", "%v is not 0, nor from 0.001 to 1,000", c.Demo) // NaN is not either

@@ -70,7 +70,7 @@ func (r *run) openDatabases(ctx context.Context) error {
 
 func (r *run) openDatabase(ctx context.Context, s *choreo.Service) (*store.DB, error) {
 	db, err := store.Open(ctx, store.Config{
-		URL: r.config.database(), Service: s.Name, Tables: s.Store, Connections: r.config.Connections, Wait: databaseTimeout, Logger: r.log,
+		URL: r.config.database(), Service: s.Name, Tables: s.Store, Connections: r.config.Connections, KeepInbox: r.config.KeepInbox, Wait: databaseTimeout, Logger: r.log,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("database (--database): %w", err)

@@ -226,3 +226,26 @@ func TestARequestThatSaysNothingOfAnswersWaitsForThoseWhoRun(t *testing.T) {
 		})
 	}
 }
+
+// The shop keeps its events for 7 days, and the depot for ever.
+func TestARunNeedsInboxesThatOutlastTopics(t *testing.T) {
+	const day = 24 * time.Hour
+	for keep, refused := range map[time.Duration]bool{14 * day: false, 7 * day: true, time.Hour: true} {
+		var log strings.Builder
+		db, err := store.Open(t.Context(), store.Config{URL: store.Memory, Service: "head", Tables: effects, KeepInbox: keep})
+		if err != nil {
+			t.Fatal(err)
+		}
+		o := Options{Client: &kafka.Client{}, Stores: map[string]*store.DB{"head": db}, Logger: slog.New(slog.NewTextHandler(&log, nil))}
+		err = o.inboxFaults(choreo.Topology{head(nil), packer("one")}, choreo.Topology{head(nil)})
+		if refused != (err != nil) || refused && !strings.Contains(err.Error(), "topic shop keeps them for 168h0m0s: what is redelivered after that would be handled again; raise --keep-inbox") {
+			t.Errorf("an inbox kept for %v: %v", keep, err)
+		}
+		if said := log.String(); strings.Count(said, "for ever") != 1 || !strings.Contains(said, "topic=depot") {
+			t.Errorf("an inbox kept for %v: said %q", keep, said)
+		}
+		if err := db.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}

@@ -110,6 +110,36 @@ func (o Options) Validate() error {
 	return errors.Join(faults...)
 }
 
+// inboxFaults are topics that keep their events for longer than a service that
+// hears them remembers what it has handled: what is redelivered from them, after
+// offsets were reset, say, would have its effect again. One that keeps them for ever
+// outlasts any inbox, and is worth a word only.
+func (o Options) inboxFaults(t, running choreo.Topology) error {
+	retention := map[string]time.Duration{}
+	for _, topic := range t.Topics() {
+		retention[topic.Name] = topic.Retention
+	}
+	var faults []error
+	for i := range running {
+		s := &running[i]
+		if s.Store == nil {
+			continue
+		}
+		keeps := o.Stores[s.Name].KeepsInbox()
+		for _, domain := range s.Hears() {
+			switch kept := retention[domain]; {
+			case kept < 0:
+				o.Logger.Warn("a topic keeps its events for ever, and the service remembers for a time only which of them it has handled: "+
+					"reset no offsets of its group further back than that", "service", s.Name, "topic", choreo.TopicName(o.Prefix, domain), "remembers", keeps)
+			case kept >= keeps:
+				faults = append(faults, fmt.Errorf("service %s remembers for %v which events it has handled, and topic %s keeps them for %v: what is redelivered after that would be handled again; "+
+					"raise --keep-inbox (TROUPE_KEEP_INBOX) above it, or lower retention in the topic's domain.yaml", s.Name, keeps, choreo.TopicName(o.Prefix, domain), kept))
+			}
+		}
+	}
+	return errors.Join(faults...)
+}
+
 // storeFaults are the services to run whose database is missing.
 func (o Options) storeFaults(running choreo.Topology) error {
 	var faults []error

@@ -29,6 +29,9 @@ func Run(ctx context.Context, t choreo.Topology, o Options) (err error) {
 	if err := errors.Join(err, o.Validate(), o.storeFaults(running)); err != nil {
 		return err
 	}
+	if err := o.inboxFaults(t, running); err != nil {
+		return err
+	}
 	o.Directory.runs(running)
 	if err := prepare(ctx, t, running, o); err != nil {
 		if ctx.Err() != nil {

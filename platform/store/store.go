@@ -53,8 +53,9 @@ type Config struct {
 	// least 2.
 	Connections int
 	// KeepInbox is how long it is remembered that an event was handled, and what
-	// a request was answered. Default 14 days, at least 1 minute: longer than any
-	// topic's retention, else what is redelivered later is handled again.
+	// a request was answered. Default 14 days, at least 1 minute: longer than the
+	// topics that the service hears keep their events, else what is redelivered
+	// later is handled again. Package runtime refuses a shorter one.
 	KeepInbox time.Duration
 	// Wait is how long Open waits for a server that does not answer. The time that
 	// migrations take does not count. Default: as long as its context lasts.
@@ -151,6 +152,9 @@ func Open(ctx context.Context, c Config) (*DB, error) {
 	}
 	return db, nil
 }
+
+// KeepsInbox is [Config.KeepInbox].
+func (db *DB) KeepsInbox() time.Duration { return db.config.KeepInbox }
 
 // Memory is the URL of a database that is gone when it is closed.
 const Memory = "sqlite::memory:"
