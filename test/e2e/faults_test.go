@@ -75,7 +75,7 @@ func TestFlowsEndThoughServicesAreKilled(t *testing.T) {
 }
 
 func TestFlowsEndThoughOneOfTwoInstancesIsKilled(t *testing.T) {
-	if !containers() {
+	if !postgres() {
 		t.Log("not run: instances of one service need a database that they share")
 		return
 	}
@@ -90,7 +90,7 @@ func TestFlowsEndThoughOneOfTwoInstancesIsKilled(t *testing.T) {
 	}
 	must(t, g.Wait())
 	s.during(30, 1, func(context.Context) {
-		for _, name := range services {
+		for _, name := range killable() {
 			s.begun(10)
 			must(t, s.processes[name].Kill())
 		}
@@ -113,7 +113,7 @@ func TestFlowsEndThoughTheBrokerGoesAway(t *testing.T) {
 }
 
 func TestFlowsEndThoughPostgresGoesAway(t *testing.T) {
-	if !containers() {
+	if !postgres() {
 		t.Log("not run: SQLite files do not go away")
 		return
 	}

@@ -25,7 +25,8 @@ type alone struct {
 	log    *rig.Log
 }
 
-func newAlone(t *testing.T) *alone {
+// newAlone starts it; env are settings, as NAME=value.
+func newAlone(t *testing.T, env ...string) *alone {
 	t.Helper()
 	broker, err := rig.FreeAddr()
 	if err != nil {
@@ -35,6 +36,7 @@ func newAlone(t *testing.T) *alone {
 	if err != nil {
 		t.Fatal(err)
 	}
+	p.Env = env
 	closeAfter(t, p)
 	a := &alone{T: t, Process: p, broker: broker}
 	a.start()
@@ -144,6 +146,40 @@ func TestRunKeepsItsDataAndShowsItsMail(t *testing.T) {
 	if again := a.log.Repeated(); len(again) > 0 {
 		t.Errorf("events were written again after an orderly restart: %v", again)
 	}
+}
+
+// TestRunKeepsItsStateThoughItIsKilled: what was answered, and what is due later.
+func TestRunKeepsItsStateThoughItIsKilled(t *testing.T) {
+	a := newAlone(t, "BOOKINGS_LIMIT=5s")
+	ctx := within(t, time.Minute)
+	order := a.order(rig.NewOrder("storefront", rig.CardGood))
+	shown := func(path string, want string) func(context.Context) error {
+		return func(ctx context.Context) error {
+			var got struct{ Status, Name string }
+			if err := rig.Call(ctx, http.MethodGet, "http://"+a.API+path, nil, &got); err != nil {
+				return err
+			}
+			if got.Status != want && got.Name != want {
+				return fmt.Errorf("GET %s: %+v, want %s", path, got, want)
+			}
+			return nil
+		}
+	}
+	send := func(k rig.Kind) rig.Sent {
+		sent, err := rig.Send(ctx, http.MethodPost, k.Name, k.Body(), "http://"+a.API+k.Path())
+		must(t, err)
+		return sent
+	}
+	user := send(rig.Registration())
+	// Its card is never charged, so that nothing but its time ends it.
+	booking := send(rig.Kind{Name: "flight", Booking: rig.NewBooking("TR100", rig.CardBroken)})
+	await(t, 10*time.Second, shown("/orders/"+order.OrderID, "fulfilled"))
+
+	must(t, a.Kill())
+	a.start()
+	await(t, 10*time.Second, shown("/orders/"+order.OrderID, "fulfilled"))
+	await(t, 10*time.Second, shown("/users/"+user.ID, "Grace"))
+	await(t, 30*time.Second, shown("/bookings/"+booking.ID, "cancelled"))
 }
 
 func TestCommandsFindTheRunningBroker(t *testing.T) {

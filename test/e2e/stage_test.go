@@ -18,11 +18,12 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/troupedev/troupe/platform/kafka/kafkatest"
+	"github.com/troupedev/troupe/platform/store/storetest"
 	"github.com/troupedev/troupe/test/rig"
 )
 
 // binary is the command under test, mortal the one that dies at failpoints, and
-// database the server that all tests share, nil without containers: TestMain sets them.
+// database the server that all tests share, nil where there is none: TestMain sets them.
 var (
 	binary, mortal string
 	database       *rig.Postgres
@@ -50,7 +51,7 @@ func run(m *testing.M) (code int, err error) {
 	if mortal, err = rig.BuildMortal(ctx, folder); err != nil {
 		return 1, err
 	}
-	if containers() {
+	if postgres() {
 		if database, err = rig.NewPostgres(ctx); err != nil {
 			return 1, err
 		}
@@ -59,9 +60,21 @@ func run(m *testing.M) (code int, err error) {
 	return m.Run(), nil
 }
 
-// containers reports whether Kafka and Postgres run in containers. If not, the
-// broker is the embedded one, and each process has SQLite files.
+// containers reports whether Kafka runs in a container. If not, the broker is the
+// embedded one.
 func containers() bool { return kafkatest.Preferred() == kafkatest.Container }
+
+// postgres reports whether Postgres runs in a container: where Kafka does, if
+// TROUPE_TEST_DATABASE says nothing else. If not, each process has SQLite files.
+func postgres() bool {
+	switch os.Getenv(storetest.Variable) {
+	case storetest.Container:
+		return true
+	case storetest.SQLite:
+		return false
+	}
+	return containers()
+}
 
 // services are all of them. The first, which has no tables, shares its process
 // with the broker where that is the embedded one.
