@@ -1,14 +1,15 @@
 package services_test
 
 import (
-	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/troupedev/troupe/events/bookings"
 	"github.com/troupedev/troupe/events/coupons"
+	"github.com/troupedev/troupe/events/orders"
 	"github.com/troupedev/troupe/events/users"
 	"github.com/troupedev/troupe/platform/choreotest"
 	"github.com/troupedev/troupe/services"
@@ -25,27 +26,22 @@ func subjects(s *choreotest.Stage, to string) (out []string) {
 	return out
 }
 
-// ask sends a request that must be answered with the status.
-func ask(t *testing.T, s *choreotest.Stage, want int, method, path, body string) (answer struct {
+// account is what routes say of a user, and of the closure of their account.
+type account struct {
 	UserID, Status       string
 	WaitingFor, Expected []string
-}) {
-	t.Helper()
-	status, text := s.Request(method, path, body)
-	if status != want {
-		t.Fatalf("%s %s: got %d %s, want %d", method, path, status, text, want)
-	}
-	if err := json.Unmarshal([]byte(text), &answer); err != nil {
-		t.Fatalf("%s %s: %s: %v", method, path, text, err)
-	}
-	return answer
+}
+
+// ask sends a request that must be answered with the status.
+func ask(s *choreotest.Stage, want int, method, path, body string) account {
+	return choreotest.Request[account](s, want, method, path, body)
 }
 
 const adaRegisters = `{"name":"Ada","email":"ada@example.com"}`
 
 func TestWhoRegistersIsWelcomedWithACoupon(t *testing.T) {
 	choreotest.Play(t, func(s *choreotest.Stage) {
-		ask(t, s, 202, "POST", "/users", adaRegisters)
+		ask(s, 202, "POST", "/users", adaRegisters)
 		if got := subjects(s, "ada@example.com"); !slices.Equal(got, []string{"A coupon for you", "Welcome"}) {
 			t.Errorf("the mails are %q", got)
 		}
@@ -54,8 +50,8 @@ func TestWhoRegistersIsWelcomedWithACoupon(t *testing.T) {
 
 func TestWhoIsDeletedLosesTheirCoupons(t *testing.T) {
 	choreotest.Play(t, func(s *choreotest.Stage) {
-		id := ask(t, s, 202, "POST", "/users", adaRegisters).UserID
-		ask(t, s, 202, "DELETE", "/users/"+id, "")
+		id := ask(s, 202, "POST", "/users", adaRegisters).UserID
+		ask(s, 202, "DELETE", "/users/"+id, "")
 		if got := subjects(s, "ada@example.com"); !slices.Contains(got, "Goodbye") || len(got) != 3 {
 			t.Errorf("the mails are %q", got)
 		}
@@ -75,8 +71,8 @@ func TestARegistrationAndADeletionAtOnce(t *testing.T) {
 	choreotest.Play(t, func(s *choreotest.Stage) {
 		id := ""
 		s.Together(func() {
-			id = ask(t, s, 202, "POST", "/users", adaRegisters).UserID
-			ask(t, s, 202, "DELETE", "/users/"+id, "")
+			id = ask(s, 202, "POST", "/users", adaRegisters).UserID
+			ask(s, 202, "DELETE", "/users/"+id, "")
 		})
 		if got := subjects(s, "ada@example.com"); !slices.Contains(got, "Goodbye") {
 			t.Errorf("the mails are %q", got)
@@ -92,12 +88,12 @@ func TestAnAccountIsClosedByAllWhoHoldData(t *testing.T) {
 	const order = `{"channel":"wholesale","customer":"Ada","email":"ada@example.com","card":"4242424242424242","items":[{"sku":"desk","quantity":1}]}`
 	const booking = `{"flight":"TR100","passenger":"Ada","email":"ada@example.com","card":"4242424242424242"}`
 	choreotest.Play(t, func(s *choreotest.Stage) {
-		id := ask(t, s, 202, "POST", "/users", adaRegisters).UserID
-		ask(t, s, 202, "POST", "/orders", order)
-		ask(t, s, 202, "POST", "/bookings", booking)
-		ask(t, s, 202, "DELETE", "/users/"+id+"?erase=true", "")
+		id := ask(s, 202, "POST", "/users", adaRegisters).UserID
+		ask(s, 202, "POST", "/orders", order)
+		ask(s, 202, "POST", "/bookings", booking)
+		ask(s, 202, "DELETE", "/users/"+id+"?erase=true", "")
 
-		c := ask(t, s, 200, "GET", "/users/"+id+"/closure", "")
+		c := ask(s, 200, "GET", "/users/"+id+"/closure", "")
 		want := []string{"bookings", "coupons", "notifications", "orders", "payments", "tickets"}
 		if c.Status != "closed" || len(c.WaitingFor) != 0 || !slices.Equal(c.Expected, want) {
 			t.Errorf("the closure is %+v, want it closed by %v", c, want)
@@ -118,6 +114,41 @@ func TestAnAccountIsClosedByAllWhoHoldData(t *testing.T) {
 			s.Rows("notifications", `select * from mails where person <> ''`),
 		) {
 			t.Errorf("left is %v", row)
+		}
+	}, services.All()...)
+}
+
+// TestAClosureRacesWhatIsUnderWay closes an account while an order and a booking
+// of it are being worked on: however they interleave, all is closed, what was
+// sold is delivered, and nothing that is kept leads to the person.
+func TestAClosureRacesWhatIsUnderWay(t *testing.T) {
+	const order = `{"channel":"storefront","customer":"Ada","email":"Ada@example.com","card":"4242424242424242","items":[{"sku":"desk","quantity":1}]}`
+	const booking = `{"flight":"TR100","passenger":"Ada","email":"ada@example.com","card":"4242424242424242"}`
+	choreotest.Play(t, func(s *choreotest.Stage) {
+		s.Together(func() {
+			id := ask(s, 202, "POST", "/users", adaRegisters).UserID
+			ask(s, 202, "POST", "/orders", order)
+			ask(s, 202, "POST", "/bookings", booking)
+			ask(s, 202, "DELETE", "/users/"+id+"?erase=true", "")
+		})
+		if n := len(choreotest.All[users.AccountClosed](s)); n != 1 {
+			t.Errorf("the account was closed %d times", n)
+		}
+		if n, m := len(choreotest.All[orders.OrderFulfilled](s)), len(choreotest.All[bookings.BookingCompleted](s)); n != 1 || m != 1 {
+			t.Errorf("%d orders were fulfilled and %d bookings completed, want one each", n, m)
+		}
+		for service, query := range map[string]string{
+			"users":         `select id from users`,
+			"coupons":       `select code from coupons`,
+			"orders":        `select id from orders where customer <> '' or email <> '' or address <> ''`,
+			"bookings":      `select booking_id from bookings where passenger <> '' or email <> '' or address <> ''`,
+			"payments":      `select payer from payments join people on people.id = payments.payer where payer <> ''`,
+			"tickets":       `select person from tickets join people on people.id = tickets.person where person <> ''`,
+			"notifications": `select person from mails join people on people.id = mails.person where person <> ''`,
+		} {
+			if rows := s.Rows(service, query); len(rows) > 0 {
+				t.Errorf("%s keeps %v of somebody whose account is closed", service, rows)
+			}
 		}
 	}, services.All()...)
 }
@@ -148,7 +179,7 @@ orders.OrderPlaced
 	} {
 		t.Run(name, func(t *testing.T) {
 			choreotest.Play(t, func(s *choreotest.Stage) {
-				ask(t, s, 202, "POST", "/orders", fmt.Sprintf(
+				ask(s, 202, "POST", "/orders", fmt.Sprintf(
 					`{"channel":"storefront","customer":"Ada","email":"ada@example.com","card":"4242424242424242","items":[{"sku":"mug","quantity":%d}]}`, c.quantity))
 				if got := tree(s, "", ""); "\n"+got != c.tree {
 					t.Errorf("the order led to\n%s\nwant%s", got, c.tree)

@@ -1,7 +1,6 @@
 package bookings_test
 
 import (
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -22,21 +21,15 @@ const good = `{"flight":"TR100","passenger":"Ada","email":"ada@example.com","car
 // book makes a booking and returns its id.
 func book(t *testing.T, s *choreotest.Stage) string {
 	t.Helper()
-	status, answer := s.Request("POST", "/bookings", good)
-	var made service.MadeBooking
-	if err := json.Unmarshal([]byte(answer), &made); err != nil || status != 202 || made.BookingID == "" || made.FlowID == "" {
-		t.Fatalf("got %d %s", status, answer)
+	made := choreotest.Request[service.MadeBooking](s, 202, "POST", "/bookings", good)
+	if made.BookingID == "" || made.FlowID == "" {
+		t.Fatalf("got %+v", made)
 	}
 	return made.BookingID
 }
 
-func show(t *testing.T, s *choreotest.Stage, id string) (b service.Booking) {
-	t.Helper()
-	status, answer := s.Request("GET", "/bookings/"+id, "")
-	if err := json.Unmarshal([]byte(answer), &b); err != nil || status != 200 {
-		t.Fatalf("got %d %s", status, answer)
-	}
-	return b
+func show(s *choreotest.Stage, id string) service.Booking {
+	return choreotest.Get[service.Booking](s, "/bookings/"+id)
 }
 
 func steps(b service.Booking) (out []string) {
@@ -59,7 +52,7 @@ func TestABookingIsPendingAtFirst(t *testing.T) {
 			Price: 59_00, SeatPreference: bookings.Aisle, CreatedAt: created.CreatedAt,
 		})
 		s.NothingElse()
-		b := show(t, s, id)
+		b := show(s, id)
 		if b.Status != service.Pending || b.Flight != "TR100" || b.Passenger != "Ada" || b.Price != 59_00 ||
 			b.SeatPreference != "aisle" || !b.CreatedAt.Equal(created.CreatedAt) {
 			t.Errorf("it is %+v", b)
@@ -135,7 +128,7 @@ func TestTheFirstEndCounts(t *testing.T) {
 					s.Send(one(id))
 					s.Send(other(id))
 					checkEnd(t, s, id, first)
-					if got := steps(show(t, s, id)); len(got) != 3 {
+					if got := steps(show(s, id)); len(got) != 3 {
 						t.Errorf("its history is %v", got)
 					}
 				}, service.Service())
@@ -147,7 +140,7 @@ func TestTheFirstEndCounts(t *testing.T) {
 // checkEnd asks that the booking ended once, by the end named.
 func checkEnd(t *testing.T, s *choreotest.Stage, id, name string) {
 	t.Helper()
-	b := show(t, s, id)
+	b := show(s, id)
 	completed, cancelled := choreotest.All[bookings.BookingCompleted](s), choreotest.All[bookings.BookingCancelled](s)
 	if len(completed)+len(cancelled) != 1 {
 		t.Fatalf("it ended by %v and %v", completed, cancelled)
@@ -194,12 +187,12 @@ func TestABookingExpiresByItself(t *testing.T) {
 	setup.Play(t, func(s *choreotest.Stage) {
 		id := book(t, s)
 		s.Advance(time.Hour)
-		if b := show(t, s, id); b.Status != service.Pending {
+		if b := show(s, id); b.Status != service.Pending {
 			t.Errorf("after 1h: %+v", b)
 		}
 		s.Advance(90 * time.Minute)
 		checkEnd(t, s, id, "expired")
-		if got, want := steps(show(t, s, id)), []string{"BookingCreated pending", "BookingExpired cancelled"}; !slices.Equal(got, want) {
+		if got, want := steps(show(s, id)), []string{"BookingCreated pending", "BookingExpired cancelled"}; !slices.Equal(got, want) {
 			t.Errorf("its history is %v", got)
 		}
 	}, service.Service())
@@ -231,7 +224,7 @@ func TestBookingsAreListedInPages(t *testing.T) {
 		}
 		s.Send(bookings.BookingExpired{BookingID: made[0]})
 		for after := ""; ; after = listed[len(listed)-1] {
-			page := list(t, s, "limit=2&after="+after)
+			page := choreotest.Get[service.Bookings](s, "/bookings?limit=2&after="+after).Bookings
 			for _, b := range page {
 				listed = append(listed, b.BookingID)
 			}
@@ -243,20 +236,10 @@ func TestBookingsAreListedInPages(t *testing.T) {
 		if !slices.Equal(listed, made) {
 			t.Errorf("listed %v of %v", listed, made)
 		}
-		if pending := list(t, s, "status=pending"); len(pending) != 4 {
+		if pending := choreotest.Get[service.Bookings](s, "/bookings?status=pending").Bookings; len(pending) != 4 {
 			t.Errorf("%d are pending", len(pending))
 		}
 	}, service.Service())
-}
-
-func list(t *testing.T, s *choreotest.Stage, query string) []service.Booking {
-	t.Helper()
-	var page service.Bookings
-	status, answer := s.Request("GET", "/bookings?"+query, "")
-	if err := json.Unmarshal([]byte(answer), &page); err != nil || status != 200 {
-		t.Fatalf("got %d %s", status, answer)
-	}
-	return page.Bookings
 }
 
 func TestAClosedAccountsBookingsAreAnonymous(t *testing.T) {
@@ -265,7 +248,7 @@ func TestAClosedAccountsBookingsAreAnonymous(t *testing.T) {
 		s.Send(users.AccountClosureRequested{UserID: "u-1", Name: "Ada", Email: "ADA@example.com"})
 		s.Emitted(users.AccountDataErased{UserID: "u-1", Service: "bookings", Records: 2})
 		for _, id := range ids {
-			if b := show(t, s, id); b.Passenger != "" || b.Email != "" || b.Flight != "TR100" || b.Status != service.Pending {
+			if b := show(s, id); b.Passenger != "" || b.Email != "" || b.Flight != "TR100" || b.Status != service.Pending {
 				t.Errorf("it is %+v", b)
 			}
 		}

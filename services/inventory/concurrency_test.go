@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
-	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -35,9 +34,7 @@ type crowd struct {
 
 // hear handles one event, by the reaction to it.
 func (c *crowd) hear(id string, e event.Event) {
-	i := slices.IndexFunc(c.service.Reactions, func(r choreo.Reaction) bool { return slices.Contains(r.Hears(), e.EventType()) })
-	r := &c.service.Reactions[i]
-	events := storetest.React(c.T, c.db, r.Name(), event.Meta{ID: id}, func(ctx context.Context) (choreo.Events, error) { return r.Handle(ctx, e) })
+	events := storetest.Hear(c.T, c.db, &c.service, id, e)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, emission := range events {

@@ -1,7 +1,6 @@
 package inventory_test
 
 import (
-	"encoding/json"
 	"maps"
 	"slices"
 	"strings"
@@ -52,12 +51,7 @@ func failed(order string) payments.PaymentFailed {
 // asked for over HTTP, as everybody can.
 func stands(t *testing.T, s *choreotest.Stage, want ...service.Stock) {
 	t.Helper()
-	status, answer := s.Request("GET", "/stock", "")
-	var got service.AllStock
-	if err := json.Unmarshal([]byte(answer), &got); err != nil || status != 200 {
-		t.Fatalf("got %d %s", status, answer)
-	}
-	if !slices.Equal(got.Stock, want) {
+	if got := choreotest.Get[service.AllStock](s, "/stock"); !slices.Equal(got.Stock, want) {
 		t.Errorf("the stock is %+v, want %+v", got.Stock, want)
 	}
 }

@@ -1,7 +1,6 @@
 package orders_test
 
 import (
-	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -30,22 +29,11 @@ func body(channel, sku string) string {
 // place places an order, and returns its id.
 func place(t *testing.T, s *choreotest.Stage, body string) string {
 	t.Helper()
-	status, answer := s.Request("POST", "/orders", body)
-	var placed service.PlacedOrder
-	if err := json.Unmarshal([]byte(answer), &placed); err != nil || status != 202 || placed.OrderID == "" || placed.FlowID == "" {
-		t.Fatalf("got %d %s", status, answer)
+	placed := choreotest.Request[service.PlacedOrder](s, 202, "POST", "/orders", body)
+	if placed.OrderID == "" || placed.FlowID == "" {
+		t.Fatalf("got %+v", placed)
 	}
 	return placed.OrderID
-}
-
-// get asks a route that answers.
-func get[T any](t *testing.T, s *choreotest.Stage, path string) (out T) {
-	t.Helper()
-	status, answer := s.Request("GET", path, "")
-	if err := json.Unmarshal([]byte(answer), &out); err != nil || status != 200 {
-		t.Fatalf("GET %s: got %d %s", path, status, answer)
-	}
-	return out
 }
 
 func TestAnOrderIsTakenByItsChannel(t *testing.T) {
@@ -85,7 +73,7 @@ func TestABadOrderIsRefusedByItsField(t *testing.T) {
 			}
 		}
 		s.NothingElse()
-		if got := get[service.Orders](t, s, "/orders"); len(got.Orders) > 0 {
+		if got := choreotest.Get[service.Orders](s, "/orders"); len(got.Orders) > 0 {
 			t.Errorf("there are orders: %+v", got)
 		}
 	}, service.Service())
@@ -163,7 +151,7 @@ func TestWhatEndsAnOrder(t *testing.T) {
 			}
 			s.NothingElse()
 
-			o := get[service.Order](t, s, "/orders/"+id)
+			o := choreotest.Get[service.Order](s, "/orders/"+id)
 			if o.Status != c.stands.Status || o.Reason != c.stands.Reason || o.TrackingNumber != c.stands.TrackingNumber {
 				t.Errorf("%s: it stands so: %+v", name, o)
 			}
@@ -204,7 +192,7 @@ func TestAnOrderEndsOnceWhateverComesTogether(t *testing.T) {
 			s.Send(failed(id, payments.Storefront))
 		})
 		ended := len(choreotest.All[orders.OrderCancelled](s)) + len(choreotest.All[orders.OrderFulfilled](s))
-		o := get[service.Order](t, s, "/orders/"+id)
+		o := choreotest.Get[service.Order](s, "/orders/"+id)
 		if ended != 1 || o.Status == "placed" || len(o.History) != 4 {
 			t.Errorf("it ended %d times, and stands so: %+v", ended, o)
 		}
@@ -222,7 +210,7 @@ func TestAnOrderOfAnotherProducerIsKnownFromItsEndOn(t *testing.T) {
 		s.Send(failed("o-1", payments.Storefront))
 		s.Emitted(fulfilled("o-1"))
 		s.NothingElse()
-		o := get[service.Order](t, s, "/orders/o-1")
+		o := choreotest.Get[service.Order](s, "/orders/o-1")
 		if o.Status != "fulfilled" || o.Total != 7400 || o.Email != "" || len(o.Lines) > 0 || len(o.History) != 2 {
 			t.Errorf("the order is %+v", o)
 		}
@@ -252,7 +240,7 @@ func TestOrdersAreListedByIDAndStatus(t *testing.T) {
 			"?after=0&limit=1000&status=placed": {all[0], all[2], all[4]},
 		} {
 			var got []string
-			for _, o := range get[service.Orders](t, s, "/orders"+query).Orders {
+			for _, o := range choreotest.Get[service.Orders](s, "/orders"+query).Orders {
 				got = append(got, o.OrderID)
 			}
 			if !slices.Equal(got, want) {
@@ -280,7 +268,7 @@ func TestAClosedAccountsOrdersAreAnonymous(t *testing.T) {
 		}
 		s.Send(shipped(first)) // what is under way goes on
 		for id, want := range map[string]service.Order{first: {Status: "fulfilled"}, second: {Status: "placed"}, other: {Status: "placed", Customer: "Ada", Email: "bob@example.com"}} {
-			if o := get[service.Order](t, s, "/orders/"+id); o.Status != want.Status || o.Customer != want.Customer || o.Email != want.Email || o.Total != 7400 {
+			if o := choreotest.Get[service.Order](s, "/orders/"+id); o.Status != want.Status || o.Customer != want.Customer || o.Email != want.Email || o.Total != 7400 {
 				t.Errorf("order %s is %+v", id, o)
 			}
 		}

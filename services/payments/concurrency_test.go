@@ -1,14 +1,11 @@
 package payments_test
 
 import (
-	"context"
 	"fmt"
-	"slices"
 	"sync"
 	"testing"
 
 	"github.com/troupedev/troupe/events/payments"
-	"github.com/troupedev/troupe/platform/choreo"
 	"github.com/troupedev/troupe/platform/event"
 	"github.com/troupedev/troupe/platform/store/storetest"
 	"github.com/troupedev/troupe/platform/testmain"
@@ -29,9 +26,7 @@ func TestChargeAndExpiryAtTheSameTime(t *testing.T) {
 		var mu sync.Mutex
 		paid, refunded := map[string]int{}, map[string]int{}
 		hear := func(id string, e event.Event) {
-			i := slices.IndexFunc(s.Reactions, func(r choreo.Reaction) bool { return slices.Contains(r.Hears(), e.EventType()) })
-			r := &s.Reactions[i]
-			events := storetest.React(t, db, r.Name(), event.Meta{ID: id}, func(ctx context.Context) (choreo.Events, error) { return r.Handle(ctx, e) })
+			events := storetest.Hear(t, db, &s, id, e)
 			mu.Lock()
 			defer mu.Unlock()
 			for _, emission := range events {

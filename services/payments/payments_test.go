@@ -1,7 +1,6 @@
 package payments_test
 
 import (
-	"encoding/json"
 	"maps"
 	"net/url"
 	"slices"
@@ -70,11 +69,11 @@ func play(t *testing.T, script func(*choreotest.Stage, *cards)) {
 }
 
 // stands demands how the payment for a reference stands, and returns it.
-func stands(t *testing.T, s *choreotest.Stage, reference string, want service.Status) (p service.Payment) {
+func stands(t *testing.T, s *choreotest.Stage, reference string, want service.Status) service.Payment {
 	t.Helper()
-	status, answer := s.Request("GET", "/payments/"+reference, "")
-	if err := json.Unmarshal([]byte(answer), &p); err != nil || status != 200 || p.Status != want {
-		t.Errorf("got %d %s, want it %s", status, answer, want)
+	p := choreotest.Get[service.Payment](s, "/payments/"+reference)
+	if p.Status != want {
+		t.Errorf("it is %+v, want it %s", p, want)
 	}
 	return p
 }

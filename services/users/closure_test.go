@@ -33,8 +33,8 @@ func silent(name string) choreo.Service {
 func TestAnAccountIsClosedOnceAllHaveErased(t *testing.T) {
 	choreotest.Play(t, func(s *choreotest.Stage) {
 		id := register(t, s, ada).UserID
-		started := ask[service.DeletedUser](t, s, 202, "DELETE", "/users/"+id+"?erase=true", "")
-		if again := ask[service.DeletedUser](t, s, 202, "DELETE", "/users/"+id+"?erase=true", ""); again != started {
+		started := choreotest.Request[service.DeletedUser](s, 202, "DELETE", "/users/"+id+"?erase=true", "")
+		if again := choreotest.Request[service.DeletedUser](s, 202, "DELETE", "/users/"+id+"?erase=true", ""); again != started {
 			t.Errorf("asked again it answers %+v, want %+v", again, started)
 		}
 		closed := choreotest.All[users.AccountClosed](s)
@@ -51,7 +51,7 @@ func TestAnAccountIsClosedOnceAllHaveErased(t *testing.T) {
 			t.Errorf("left of the user is %v", rows)
 		}
 
-		c := ask[service.Closure](t, s, 200, "GET", "/users/"+id+"/closure", "")
+		c := choreotest.Get[service.Closure](s, "/users/"+id+"/closure")
 		if c.Status != "closed" || c.ClosedAt == nil || len(c.WaitingFor) != 0 || !slices.Equal(c.Expected, []string{"library", "post"}) {
 			t.Errorf("the closure is %+v", c)
 		}
@@ -74,13 +74,13 @@ func TestAClosureSaysWhoIsWaitedFor(t *testing.T) {
 		if status, answer := s.Request("GET", "/users/"+id+"/closure", ""); status != 404 {
 			t.Errorf("before: got %d %s, want 404", status, answer)
 		}
-		ask[service.DeletedUser](t, s, 202, "DELETE", "/users/"+id+"?erase=true", "")
-		c := ask[service.Closure](t, s, 200, "GET", "/users/"+id+"/closure", "")
+		choreotest.Request[service.DeletedUser](s, 202, "DELETE", "/users/"+id+"?erase=true", "")
+		c := choreotest.Get[service.Closure](s, "/users/"+id+"/closure")
 		if c.Status != "requested" || c.ClosedAt != nil || !slices.Equal(c.WaitingFor, []string{"post"}) ||
 			len(c.Answered) != 1 || c.Answered[0].Service != "library" {
 			t.Errorf("the closure is %+v", c)
 		}
-		if u := ask[service.User](t, s, 200, "GET", "/users/"+id, ""); u.Status != "closing" {
+		if u := choreotest.Get[service.User](s, "/users/"+id); u.Status != "closing" {
 			t.Errorf("the user is %+v, want closing", u)
 		}
 		if status, answer := s.Request("DELETE", "/users/"+id, ""); status != 409 {
@@ -98,7 +98,7 @@ func TestAClosureSaysWhoIsWaitedFor(t *testing.T) {
 func TestAnAccountThatNobodyElseKnowsIsClosedAtOnce(t *testing.T) {
 	choreotest.Play(t, func(s *choreotest.Stage) {
 		id := register(t, s, ada).UserID
-		ask[service.DeletedUser](t, s, 202, "DELETE", "/users/"+id+"?erase=true", "")
+		choreotest.Request[service.DeletedUser](s, 202, "DELETE", "/users/"+id+"?erase=true", "")
 		if n := len(choreotest.All[users.AccountClosed](s)); n != 1 {
 			t.Errorf("the account was closed %d times, want once", n)
 		}
@@ -126,7 +126,7 @@ func TestUsersTellsHowAUserCanBeReached(t *testing.T) {
 			choreotest.Play(t, func(s *choreotest.Stage) {
 				id := register(t, s, ada).UserID
 				if c.delete != "" {
-					ask[service.DeletedUser](t, s, 202, "DELETE", "/users/"+id+c.delete, "")
+					choreotest.Request[service.DeletedUser](s, 202, "DELETE", "/users/"+id+c.delete, "")
 				}
 				c.want.UserID = id
 				s.Emitted(c.want)

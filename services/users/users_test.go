@@ -1,7 +1,6 @@
 package users_test
 
 import (
-	"encoding/json"
 	"strings"
 	"testing"
 
@@ -12,22 +11,9 @@ import (
 
 const ada = `{"name":"Ada","email":"ada@example.com"}`
 
-// ask asks a route, and reads its answer into an Out.
-func ask[Out any](t *testing.T, s *choreotest.Stage, want int, method, path, body string) (out Out) {
-	t.Helper()
-	status, answer := s.Request(method, path, body)
-	if status != want {
-		t.Fatalf("%s %s: got %d %s, want %d", method, path, status, answer, want)
-	}
-	if err := json.Unmarshal([]byte(answer), &out); err != nil {
-		t.Fatalf("%s %s: %s: %v", method, path, answer, err)
-	}
-	return out
-}
-
 func register(t *testing.T, s *choreotest.Stage, body string) service.RegisteredUser {
 	t.Helper()
-	return ask[service.RegisteredUser](t, s, 202, "POST", "/users", body)
+	return choreotest.Request[service.RegisteredUser](s, 202, "POST", "/users", body)
 }
 
 func TestRegisteringSavesTheUserAndSaysSo(t *testing.T) {
@@ -36,7 +22,7 @@ func TestRegisteringSavesTheUserAndSaysSo(t *testing.T) {
 		if a.UserID == "" || a.FlowID != a.UserID {
 			t.Errorf("the answer is %+v, want a user, and the flow by the same id", a)
 		}
-		u := ask[service.User](t, s, 200, "GET", "/users/"+a.UserID, "")
+		u := choreotest.Get[service.User](s, "/users/"+a.UserID)
 		if u.Name != "Ada" || u.Email != "ada@example.com" || u.Status != "active" || u.RegisteredAt.IsZero() {
 			t.Errorf("the user is %+v", u)
 		}
@@ -57,7 +43,7 @@ func TestAnAddressIsOfOneUser(t *testing.T) {
 				t.Errorf("%s: got %d %s, want 409", again, status, answer)
 			}
 		}
-		ask[service.DeletedUser](t, s, 202, "DELETE", "/users/"+first.UserID, "")
+		choreotest.Request[service.DeletedUser](s, 202, "DELETE", "/users/"+first.UserID, "")
 		if second := register(t, s, ada); second.UserID == first.UserID {
 			t.Error("a new user has the id of one who was deleted")
 		}
@@ -88,7 +74,7 @@ func TestABadRegistrationIsRefusedByItsField(t *testing.T) {
 
 func TestUsersAreListedInPages(t *testing.T) {
 	choreotest.Play(t, func(s *choreotest.Stage) {
-		if empty := ask[service.Users](t, s, 200, "GET", "/users", ""); empty.Users == nil || len(empty.Users) != 0 {
+		if empty := choreotest.Get[service.Users](s, "/users"); empty.Users == nil || len(empty.Users) != 0 {
 			t.Errorf("the empty list is %+v, want []", empty)
 		}
 		want := map[string]bool{}
@@ -97,7 +83,7 @@ func TestUsersAreListedInPages(t *testing.T) {
 		}
 		last := ""
 		for path := "/users?limit=2"; ; path = "/users?limit=2&after=" + last {
-			page := ask[service.Users](t, s, 200, "GET", path, "").Users
+			page := choreotest.Get[service.Users](s, path).Users
 			for _, u := range page {
 				if u.UserID <= last || !want[u.UserID] {
 					t.Fatalf("%s has %s after %q, want each user once, ordered by id", path, u.UserID, last)
@@ -118,7 +104,7 @@ func TestUsersAreListedInPages(t *testing.T) {
 func TestADeletedUserIsGone(t *testing.T) {
 	choreotest.Play(t, func(s *choreotest.Stage) {
 		id := register(t, s, ada).UserID
-		deleted := ask[service.DeletedUser](t, s, 202, "DELETE", "/users/"+id, "")
+		deleted := choreotest.Request[service.DeletedUser](s, 202, "DELETE", "/users/"+id, "")
 		if deleted.UserID != id || deleted.FlowID == "" || deleted.FlowID == id {
 			t.Errorf("the answer is %+v, want the user, and a flow of its own", deleted)
 		}
