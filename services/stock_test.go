@@ -31,17 +31,12 @@ func TestOrdersTogetherAddUp(t *testing.T) {
 			for i := range 13 {
 				channel := []string{"storefront", "wholesale"}[i%2]
 				card := []string{"4242424242424242", paymentsservice.CardFailsTwice, paymentsservice.CardDeclined}[max(0, i-10)]
-				status, answer := s.Request("POST", "/orders", bulk(channel, card))
-				var placed ordersservice.PlacedOrder
-				if err := json.Unmarshal([]byte(answer), &placed); err != nil || status != 202 {
-					t.Fatalf("got %d %s", status, answer)
-				}
-				ids = append(ids, placed.OrderID)
+				ids = append(ids, choreotest.Request[ordersservice.PlacedOrder](s, 202, "POST", "/orders", bulk(channel, card)).OrderID)
 			}
 		})
 		reserved := int64(0)
 		for _, id := range ids {
-			order, payment := asked[ordersservice.Order](t, s, "/orders/"+id), asked[paymentsservice.Payment](t, s, "/payments/"+id)
+			order, payment := choreotest.Get[ordersservice.Order](s, "/orders/"+id), paymentOf(t, s, id)
 			switch {
 			case order.Status == "fulfilled" && payment.Status == "charged" && payment.Amount == order.Total:
 				reserved += 100_000
@@ -50,7 +45,7 @@ func TestOrdersTogetherAddUp(t *testing.T) {
 				t.Errorf("order %s is %s (%s), its payment %+v", id, order.Status, order.Reason, payment)
 			}
 		}
-		for _, stock := range asked[inventoryservice.AllStock](t, s, "/stock").Stock {
+		for _, stock := range choreotest.Get[inventoryservice.AllStock](s, "/stock").Stock {
 			if stock.SKU == "mug" && (stock.Reserved != reserved || stock.Available+stock.Reserved != 1_000_000) {
 				t.Errorf("orders have %d mugs, the stock is %+v", reserved, stock)
 			}
@@ -61,15 +56,15 @@ func TestOrdersTogetherAddUp(t *testing.T) {
 	}, services.All()...)
 }
 
-// asked is what a route answers: nothing where it knows nothing.
-func asked[T any](t *testing.T, s *choreotest.Stage, path string) (out T) {
+// paymentOf is the payment for an order: nothing where none was asked for.
+func paymentOf(t *testing.T, s *choreotest.Stage, order string) (p paymentsservice.Payment) {
 	t.Helper()
-	status, answer := s.Request("GET", path, "")
+	status, answer := s.Request("GET", "/payments/"+order, "")
 	if status == 404 {
-		return out
+		return p
 	}
-	if err := json.Unmarshal([]byte(answer), &out); err != nil || status != 200 {
-		t.Fatalf("GET %s: got %d %s", path, status, answer)
+	if err := json.Unmarshal([]byte(answer), &p); err != nil || status != 200 {
+		t.Fatalf("the payment for %s: got %d %s", order, status, answer)
 	}
-	return out
+	return p
 }
