@@ -125,9 +125,9 @@ func checkKept(t *testing.T, s *choreotest.Stage) {
 	t.Helper()
 	kept := len(choreotest.All[bookings.BookingCompleted](s))
 	for service, query := range map[string]string{
-		"seats":    "SELECT booking_id FROM seats WHERE seat IS NOT NULL",
-		"tickets":  "SELECT booking_id FROM tickets WHERE NOT void",
-		"payments": "SELECT reference FROM payments WHERE status = 'charged'",
+		"seats":    "select booking_id from seats where seat is not null",
+		"tickets":  "select booking_id from tickets where not void",
+		"payments": "select reference from payments where status = 'charged'",
 	} {
 		if rows := s.Rows(service, query); len(rows) != kept {
 			t.Errorf("%s keeps %v, and %d bookings are completed", service, rows, kept)

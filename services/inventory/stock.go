@@ -40,7 +40,7 @@ func take(ctx context.Context, order string, items []inventory.Item) (short stri
 		return "", askedBefore, err
 	}
 	for i, a := range amounts {
-		took, err := move(ctx, a.sku, a.quantity)
+		took, err := takeOf(ctx, a)
 		if err != nil {
 			return "", 0, err
 		}
@@ -50,7 +50,7 @@ func take(ctx context.Context, order string, items []inventory.Item) (short stri
 		if err := putBack(ctx, amounts[:i]); err != nil {
 			return "", 0, err
 		}
-		_, err = store.Tx(ctx).ExecContext(ctx, `update reservations set status = 'short' where order_id = $1`, order)
+		_, err = store.Exec(ctx, `update reservations set status = 'short' where order_id = $1`, order)
 		return a.sku, isShort, err
 	}
 	return "", isTaken, nil
@@ -63,13 +63,9 @@ func ask(ctx context.Context, order string, items []inventory.Item) (first bool,
 	if err != nil {
 		return false, err
 	}
-	added, err := store.Tx(ctx).ExecContext(ctx,
+	added, err := store.Exec(ctx,
 		`insert into reservations (order_id, status, items) values ($1, 'held', $2) on conflict (order_id) do nothing`, order, string(text))
-	if err != nil {
-		return false, err
-	}
-	n, err := added.RowsAffected()
-	return n > 0, err
+	return added > 0, err
 }
 
 // giveBack puts back what an order holds, and returns it: nil where it holds nothing.
@@ -119,21 +115,19 @@ func amountsOf(items []inventory.Item) (out []amount, err error) {
 	return sums, nil
 }
 
-// move takes a quantity out of what is available, or puts it back where it is
-// below zero. It moves nothing, and reports false, where there is not enough.
-func move(ctx context.Context, sku string, quantity int64) (moved bool, err error) {
-	changed, err := store.Tx(ctx).ExecContext(ctx,
-		`update stock set available = available - $2, reserved = reserved + $2 where sku = $1 and available >= $2`, sku, quantity)
-	if err != nil {
-		return false, err
-	}
-	n, err := changed.RowsAffected()
-	return n > 0, err
+// takeOf takes an amount of one item, or nothing and reports false where there is
+// not enough.
+func takeOf(ctx context.Context, a amount) (taken bool, err error) {
+	changed, err := store.Exec(ctx,
+		`update stock set available = available - $2, reserved = reserved + $2 where sku = $1 and available >= $2`, a.sku, a.quantity)
+	return changed > 0, err
 }
 
+// putBack makes what was taken available again.
 func putBack(ctx context.Context, amounts []amount) error {
 	for _, a := range amounts {
-		if _, err := move(ctx, a.sku, -a.quantity); err != nil {
+		if _, err := store.Exec(ctx,
+			`update stock set available = available + $2, reserved = reserved - $2 where sku = $1`, a.sku, a.quantity); err != nil {
 			return err
 		}
 	}

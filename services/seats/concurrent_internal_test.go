@@ -74,7 +74,7 @@ func (c *tally) check(t *testing.T, db *storetest.DB, s *service, rows, paid, ex
 	t.Helper()
 	var flight Flight
 	err := db.Read(t.Context(), func(ctx context.Context) (err error) {
-		flight, err = s.show(ctx, &Show{Flight: "TR100"})
+		flight, err = s.show(ctx, &ShowFlight{Flight: "TR100"})
 		return err
 	})
 	if err != nil {

@@ -49,8 +49,8 @@ func (rows plan) choose(p payments.SeatPreference, taken map[string]string) (sea
 	return "", false
 }
 
-// Show is the request of GET /flights/{flight}/seats.
-type Show struct {
+// ShowFlight is the request of GET /flights/{flight}/seats.
+type ShowFlight struct {
 	Flight string `path:"flight" pattern:"^TR[0-9]{3}$" example:"TR100"`
 }
 
@@ -61,7 +61,7 @@ type Flight struct {
 	Taken  map[string]string `json:"taken" doc:"bookings by their seats"`
 }
 
-func (s *service) show(ctx context.Context, in *Show) (Flight, error) {
+func (s *service) show(ctx context.Context, in *ShowFlight) (Flight, error) {
 	taken, err := taken(ctx, in.Flight)
 	if err != nil {
 		return Flight{}, err

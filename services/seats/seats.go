@@ -71,7 +71,7 @@ func (s *service) assign(ctx context.Context, p payments.PaymentConfirmed) (chor
 			BookingID: p.Reference, Flight: p.Flight, Passenger: p.Customer, Email: p.Email,
 		}), nil
 	}
-	_, err = store.Tx(ctx).ExecContext(ctx, `INSERT INTO seats (booking_id, flight, seat) VALUES ($1, $2, $3)`, p.Reference, p.Flight, seat)
+	_, err = store.Exec(ctx, `insert into seats (booking_id, flight, seat) values ($1, $2, $3)`, p.Reference, p.Flight, seat)
 	return choreo.Emit(seats.SeatAssigned{
 		BookingID: p.Reference, Flight: p.Flight, Seat: seat, Passenger: p.Customer, Email: p.Email,
 	}), err
@@ -87,8 +87,9 @@ func release(ctx context.Context, b bookings.BookingCancelled) (choreo.Events, e
 	if err != nil {
 		return nil, err
 	}
-	_, err = store.Tx(ctx).ExecContext(ctx, `INSERT INTO seats (booking_id, flight) VALUES ($1, $2)
-		ON CONFLICT (booking_id) DO UPDATE SET seat = NULL`, b.BookingID, b.Flight)
+	_, err = store.Exec(ctx, `
+		insert into seats (booking_id, flight) values ($1, $2)
+		on conflict (booking_id) do update set seat = null`, b.BookingID, b.Flight)
 	if err != nil || seat == "" {
 		return nil, err
 	}
@@ -97,14 +98,15 @@ func release(ctx context.Context, b bookings.BookingCancelled) (choreo.Events, e
 
 // lock lets nobody else change the flight's seats until the transaction ends.
 func lock(ctx context.Context, flight string) error {
-	_, err := store.Tx(ctx).ExecContext(ctx, `INSERT INTO flights (flight, changes) VALUES ($1, 1)
-		ON CONFLICT (flight) DO UPDATE SET changes = flights.changes + 1`, flight)
+	_, err := store.Exec(ctx, `
+		insert into flights (flight, changes) values ($1, 1)
+		on conflict (flight) do update set changes = flights.changes + 1`, flight)
 	return err
 }
 
 // seatOf is the seat that a booking has, empty where it is known to have none.
 func seatOf(ctx context.Context, booking string) (seat string, known bool, err error) {
-	err = store.Tx(ctx).QueryRowContext(ctx, `SELECT coalesce(seat, '') FROM seats WHERE booking_id = $1`, booking).Scan(&seat)
+	err = store.Tx(ctx).QueryRowContext(ctx, `select coalesce(seat, '') from seats where booking_id = $1`, booking).Scan(&seat)
 	if errors.Is(err, sql.ErrNoRows) {
 		return "", false, nil
 	}
@@ -113,12 +115,14 @@ func seatOf(ctx context.Context, booking string) (seat string, known bool, err e
 
 // taken are the seats that are held on a flight, with the bookings they are held for.
 func taken(ctx context.Context, flight string) (map[string]string, error) {
+	type held struct{ seat, booking string }
+	all, err := store.Collect(ctx, func(row *sql.Rows) (h held, err error) {
+		err = row.Scan(&h.seat, &h.booking)
+		return h, err
+	}, `select seat, booking_id from seats where flight = $1 and seat is not null`, flight)
 	bookings := map[string]string{}
-	_, err := store.Collect(ctx, func(row *sql.Rows) (seat string, err error) {
-		var booking string
-		err = row.Scan(&seat, &booking)
-		bookings[seat] = booking
-		return seat, err
-	}, `SELECT seat, booking_id FROM seats WHERE flight = $1 AND seat IS NOT NULL`, flight)
+	for _, h := range all {
+		bookings[h.seat] = h.booking
+	}
 	return bookings, err
 }

@@ -81,7 +81,7 @@ func TestPaymentRacesExpiry(t *testing.T) {
 		if got != undone || got > 1 {
 			t.Errorf("%d seats were assigned, %d released", got, undone)
 		}
-		if rows := s.Rows("seats", "SELECT seat FROM seats WHERE seat IS NOT NULL"); len(rows) != 0 {
+		if rows := s.Rows("seats", "select seat from seats where seat is not null"); len(rows) != 0 {
 			t.Errorf("%v is still held", rows)
 		}
 	}, service.Service())

@@ -1,4 +1,5 @@
 -- +goose Up
+
 create table stock (
 	sku text primary key,
 	available bigint not null check (available >= 0), -- can be taken
@@ -14,7 +15,3 @@ create table reservations (
 	status text not null, -- held, short, released
 	items text not null   -- JSON: the lines of the order
 );
-
--- +goose Down
-drop table reservations;
-drop table stock;

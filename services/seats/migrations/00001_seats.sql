@@ -1,18 +1,15 @@
 -- +goose Up
--- One row a flight, which is locked by whoever changes its seats.
-CREATE TABLE flights (
-    flight  text PRIMARY KEY,
-    changes bigint NOT NULL
+
+-- One row for each flight, which is locked by whoever changes its seats.
+create table flights (
+	flight text primary key,
+	changes bigint not null
 );
 
--- One row a booking. Without a seat: it was released, or must not be assigned.
-CREATE TABLE seats (
-    booking_id text PRIMARY KEY,
-    flight     text NOT NULL,
-    seat       text,
-    UNIQUE (flight, seat)
+-- One row for each booking. Without a seat: it was released, or must not be assigned.
+create table seats (
+	booking_id text primary key,
+	flight text not null,
+	seat text,
+	unique (flight, seat)
 );
-
--- +goose Down
-DROP TABLE seats;
-DROP TABLE flights;
