@@ -34,7 +34,9 @@ func (g gatherer) Answer(ctx context.Context, reaction, id, service string, valu
 
 // keep writes the row of the request first, whatever came: that locks it, so
 // that of two answers at the same time the second sees the first. The request
-// and each service's answer stay as they came first.
+// and each service's answer stay as they came first, until the gathering is
+// complete: from then on only who answered is kept, and when, since events may hold
+// what is personal.
 func (g gatherer) keep(ctx context.Context, reaction, id string, request []byte, expected any, service string, answer []byte) (*choreo.Gathered, error) {
 	tx, now := g.unit.transaction(), g.unit.db.config.Now().UnixMilli()
 	var complete bool
@@ -42,10 +44,13 @@ func (g gatherer) keep(ctx context.Context, reaction, id string, request []byte,
 	err := tx.QueryRowContext(ctx, `
 		INSERT INTO troupe_gathered AS kept (reaction, id, request, expected, at) VALUES ($1, $2, $3, $4, $5)
 		ON CONFLICT (reaction, id) DO UPDATE
-		SET request = coalesce(kept.request, excluded.request), expected = coalesce(kept.expected, excluded.expected)
+		SET request = CASE WHEN kept.complete THEN NULL ELSE coalesce(kept.request, excluded.request) END, expected = coalesce(kept.expected, excluded.expected)
 		RETURNING request, expected, complete`, reaction, id, request, expected, now).Scan(&request, &names, &complete)
 	if err != nil {
 		return nil, err
+	}
+	if complete {
+		answer = []byte{}
 	}
 	if service != "" {
 		if _, err := tx.ExecContext(ctx, `
@@ -85,7 +90,10 @@ func (g gatherer) complete(ctx context.Context, tx *sql.Tx, reaction, id string,
 	if len(missing) > 0 {
 		return nil, nil
 	}
-	if _, err := tx.ExecContext(ctx, `UPDATE troupe_gathered SET complete = true WHERE reaction = $1 AND id = $2`, reaction, id); err != nil {
+	if _, err := tx.ExecContext(ctx, `UPDATE troupe_gathered SET complete = true, request = NULL WHERE reaction = $1 AND id = $2`, reaction, id); err != nil {
+		return nil, err
+	}
+	if _, err := tx.ExecContext(ctx, `UPDATE troupe_gathered_answers SET answer = $3 WHERE reaction = $1 AND id = $2`, reaction, id, []byte{}); err != nil {
 		return nil, err
 	}
 	return all, nil

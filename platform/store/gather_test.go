@@ -221,3 +221,31 @@ func TestARequestOfWhichNobodySaidWhoAnswersIsNotComplete(t *testing.T) {
 		t.Errorf("complete %q, %v", complete, err)
 	}
 }
+
+func TestOfACompleteGatheringNoContentIsKept(t *testing.T) {
+	each(t, func(t *testing.T, url string) {
+		db := open(t, url)
+		const contents = `SELECT (SELECT count(*) FROM troupe_gathered WHERE request IS NOT NULL) + (SELECT count(*) FROM troupe_gathered_answers WHERE length(answer) > 0)`
+		for n, c := range []struct {
+			heard heard
+			kept  int
+		}{{request("a", "b"), 1}, {answer("a"), 2}, {answer("b"), 0}, {answer("z"), 0}, {request("a", "b"), 0}, {answer("a"), 0}} {
+			complete, err := keep(t.Context(), db, fmt.Sprint(n), c.heard)
+			if err != nil || (complete != "") != (n == 2) {
+				t.Fatalf("%d: %q, %v", n, complete, err)
+			}
+			if got := count(t, db, contents); got != c.kept {
+				t.Errorf("after %d: %d contents, want %d", n, got, c.kept)
+			}
+		}
+		if err := db.Read(t.Context(), func(ctx context.Context) error {
+			g, ok, err := store.Gathered(ctx, "Close", "q")
+			if !ok || !g.Complete || len(g.Answered) != 3 {
+				t.Errorf("got %+v, %t", g, ok)
+			}
+			return err
+		}); err != nil {
+			t.Error(err)
+		}
+	})
+}
