@@ -14,6 +14,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/troupedev/troupe/platform/choreo"
 )
 
 // Media types of CloudEvents.
@@ -132,6 +134,9 @@ func (c *cloudEvent) fill(of attributes) error {
 	c.schema, c.flow, c.trace = get("dataschema", false), get("correlationid", false), get("traceparent", false)
 	if _, err := url.Parse(c.source); err != nil {
 		fault("source", "is no URI")
+	}
+	if choreo.ServiceOf(c.source) != c.source { // whose answers it would pass for
+		fault("source", "names a service of Troupe; say who you are by another URI")
 	}
 	if media, _, err := mime.ParseMediaType(get("datacontenttype", false)); media != "" && (err != nil || media != typeJSON && !strings.HasSuffix(media, "+json")) {
 		fault("datacontenttype", "is not application/json")

@@ -123,6 +123,7 @@ func TestEventsThatAreNotTaken(t *testing.T) {
 		{"an id that is long", structured("id", `"`+strings.Repeat("x", 1025)+`"`), typeStructured, 422, []string{"is 1025 bytes long; at most 1024 are taken"}},
 		{"an id with a line break", structured("id", `"a\nb"`), typeStructured, 422, []string{`"location":"body.id"`}},
 		{"a source that is no URI", structured("source", `"http://[::1"`), typeStructured, 422, []string{`{"message":"is no URI","location":"body.source"}`}},
+		{"a source that is a service's", structured("source", `"/services/sales"`), typeStructured, 422, []string{`"location":"body.source"`, "names a service of Troupe"}},
 		{"a time that is none", structured("time", `"yesterday"`), typeStructured, 422, []string{`"location":"body.time"`}},
 		{"a time beyond what can be written", structured("time", `"9999-12-31T23:59:59-01:00"`), typeStructured, 422, []string{`"location":"body.time"`}},
 		{"data without a field", structured("data", `{}`), typeStructured, 422, []string{`"location":"body.data.id"`}},
