@@ -5,7 +5,6 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -14,8 +13,9 @@ import (
 )
 
 // IsOutage reports whether err is a deadlock, a serialisation failure, a busy
-// or lost connection, or a server that is starting, shutting down or out of
-// connections: a reason to try again that says nothing about the event.
+// or lost connection, a server that is starting, shutting down or out of
+// connections, or a database that cannot be written, for it is read only, its
+// disk full or broken: a reason to try again that says nothing about the event.
 func IsOutage(err error) bool {
 	if _, ok := errors.AsType[*outage](err); ok || errors.Is(err, driver.ErrBadConn) {
 		return true
@@ -25,9 +25,33 @@ func IsOutage(err error) bool {
 	}
 	if file, ok := errors.AsType[*sqlite.Error](err); ok {
 		switch file.Code() & 0xff { // the rest is detail
-		case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL:
+		case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL,
+			sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY:
 			return true
 		}
+	}
+	return false
+}
+
+// isReadOnly reports whether the database refused to write at all: a server after
+// a failover to a standby, a file without the right to write it, or a
+// transaction that is for reading.
+func isReadOnly(err error) bool {
+	if server, ok := errors.AsType[*pgconn.PgError](err); ok {
+		return server.Code == "25006"
+	}
+	file, ok := errors.AsType[*sqlite.Error](err)
+	return ok && file.Code()&0xff == sqlite3.SQLITE_READONLY
+}
+
+// IsConflict reports whether err says that a row with the same primary key, or
+// another value that there may be once only, is in a table already.
+func IsConflict(err error) bool {
+	if server, ok := errors.AsType[*pgconn.PgError](err); ok {
+		return server.Code == "23505"
+	}
+	if file, ok := errors.AsType[*sqlite.Error](err); ok {
+		return file.Code() == sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY || file.Code() == sqlite3.SQLITE_CONSTRAINT_UNIQUE
 	}
 	return false
 }
@@ -38,12 +62,27 @@ func isServerOutage(err *pgconn.PgError) bool {
 	case "40001", "40P01", // serialisation failure, deadlock
 		"55P03",                            // lock not available in time
 		"57P01", "57P02", "57P03", "57P05", // shutting down, crashed, starting, idle for too long
-		"25P03": // idle in a transaction for too long
+		"25P03", // idle in a transaction for too long
+		"25006": // read only, as a standby is
 		return true
 	case "0A000": // a statement's plan is older than a migration; it is planned anew
 		return err.Routine == "RevalidateCachedQuery"
 	}
-	return strings.HasPrefix(err.Code, "08") || strings.HasPrefix(err.Code, "53") // connections; out of something
+	switch err.Code[:min(2, len(err.Code))] {
+	case "08", "53", "58": // connections; out of something; the system below failed
+		return true
+	}
+	return false
+}
+
+// isStarting reports whether a database that is being opened may soon be open by
+// itself; a file that cannot be opened or written will not.
+func isStarting(err error) bool {
+	if file, ok := errors.AsType[*sqlite.Error](err); ok {
+		code := file.Code() & 0xff
+		return code == sqlite3.SQLITE_BUSY || code == sqlite3.SQLITE_LOCKED
+	}
+	return IsOutage(err)
 }
 
 // isAborted reports whether the server said only that a statement before had failed.

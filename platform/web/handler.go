@@ -57,7 +57,8 @@ type Options struct {
 // description at [PathOpenAPI], and pages made of it at [PathDocs].
 //
 // Answers to requests with an Idempotency-Key are remembered: in the database of
-// a service that has one, for [store.Config.KeepInbox], and else in this process,
+// a service that has one, for [store.Config.KeepInbox] (a key that is used again
+// after it gives the same ids, so what has them as its primary key is a 409), and else in this process,
 // the last 10,000 of them for at most a day; such a request is handled anew
 // after a restart, and emits events with the same ids as before.
 //

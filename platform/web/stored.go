@@ -82,7 +82,13 @@ func (q *storedRequest) write(key string) (*recorder, error) {
 	if errors.Is(err, errOtherRequest) {
 		return nil, err
 	}
-	return q.outcome(err, uncertain("database")), nil
+	answer := q.outcome(err, uncertain("database"))
+	if key != "" && store.IsConflict(err) {
+		answer = newRecorder()
+		writeProblem(answer, http.StatusConflict, "what this request would make is there already: its "+idempotencyKey+
+			" seems to have been used so long ago that the answer is forgotten; look whether it has taken effect, and send a new request with another key")
+	}
+	return answer, nil
 }
 
 // handle runs the handler in the transaction of ctx.

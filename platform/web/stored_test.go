@@ -248,6 +248,25 @@ func TestAnswersAreKeptOverRestartsAndForOtherInstances(t *testing.T) {
 	})
 }
 
+func TestAKeyOfLongAgoIsAConflict(t *testing.T) {
+	onEach(t, func(t *testing.T, url string) {
+		db := openDesk(t, url)
+		h := serveDesk(t, db)
+		do(h, "POST", "/sales", goodSale, idempotencyKey, "k")
+		if _, err := db.Handle(t.Context(), store.Entry{Reaction: "Forget", ID: "1"}, func(ctx context.Context) ([]choreo.Message, error) {
+			_, inbox := store.Tx(ctx).ExecContext(ctx, `DELETE FROM troupe_inbox WHERE reaction = 'POST /sales'`)
+			_, answers := store.Tx(ctx).ExecContext(ctx, `DELETE FROM troupe_answers`)
+			return nil, errors.Join(inbox, answers)
+		}); err != nil {
+			t.Fatal(err)
+		}
+		if w := do(h, "POST", "/sales", goodSale, idempotencyKey, "k"); w.Code != http.StatusConflict || !strings.Contains(w.Body.String(), "send a new request with another key") {
+			t.Errorf("got %d %s", w.Code, w.Body)
+		}
+		check(t, db, 1)
+	})
+}
+
 func TestDuplicatesAtOnceGetOneAnswer(t *testing.T) {
 	onEach(t, func(t *testing.T, url string) {
 		here, there := openDesk(t, url), openDesk(t, url)
