@@ -82,6 +82,7 @@ func (m *Emitter) Request(parent event.Meta, request event.Event, replyTo string
 	t := request.EventType()
 	return m.message(t, request, event.Envelope{
 		ID: event.NewID(now), Time: now, Flow: parent.Flow, Cause: parent.ID, Hop: parent.Hop + 1, Expiry: expiry, ReplyTo: replyTo,
+		TraceParent: parent.Trace,
 	})
 }
 

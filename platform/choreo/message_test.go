@@ -145,7 +145,7 @@ func TestAnEventSaysWhoIsToAnswerIt(t *testing.T) {
 func TestARequestIsNewEachTimeAndItsReplyGoesWhereItSays(t *testing.T) {
 	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	e := &choreo.Emitter{Service: "till", Reaction: "Bought", Declared: []*event.Type{typesWanted[0]}}
-	asking := event.Meta{ID: "bought", Flow: "flow", Hop: 1}
+	asking := event.Meta{ID: "bought", Flow: "flow", Hop: 1, Trace: "00-aa-bb-01"}
 	one, err := e.Request(asking, wanted{"a"}, "troupe.replies.till", now, now.Add(time.Second))
 	if err != nil {
 		t.Fatal(err)
@@ -157,7 +157,7 @@ func TestARequestIsNewEachTimeAndItsReplyGoesWhereItSays(t *testing.T) {
 	request, err := event.ParseHeaders(one.Headers)
 	want := event.Envelope{
 		ID: one.ID, Type: "shop.Wanted", Source: "/services/till", Time: now, Subject: "a", DataSchema: "shop.Wanted/v1", Flow: "flow",
-		Cause: "bought", Reaction: "Bought", Hop: 2, Expiry: now.Add(time.Second), ReplyTo: "troupe.replies.till",
+		Cause: "bought", Reaction: "Bought", Hop: 2, Expiry: now.Add(time.Second), ReplyTo: "troupe.replies.till", TraceParent: "00-aa-bb-01",
 	}
 	if err != nil || !reflect.DeepEqual(request, want) {
 		t.Errorf("got  %+v, %v\nwant %+v", request, err, want)

@@ -93,6 +93,7 @@ type Meta struct {
 	Attempt int       // from 1
 	Hop     int       // events between the flow's first one and this; 0 at a root
 	Time    time.Time // when the event was emitted
+	Trace   string    // its W3C traceparent; empty: it is not traced
 }
 
 type metaKey struct{}

@@ -197,6 +197,6 @@ func parseCount(s string) (int, error) {
 func (e *Envelope) Meta(attempt int) Meta {
 	return Meta{
 		ID: e.ID, Flow: e.Flow, Cause: e.Cause, Source: e.Source, Key: e.Subject, Expects: e.Expects,
-		Attempt: attempt, Hop: e.Hop, Time: e.Time,
+		Attempt: attempt, Hop: e.Hop, Time: e.Time, Trace: e.TraceParent,
 	}
 }

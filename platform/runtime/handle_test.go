@@ -112,8 +112,8 @@ func TestHandlerSeesItsEvent(t *testing.T) {
 		got = event.From(ctx)
 		return nil, nil
 	})
-	handle(t, s, 7, func(e *event.Envelope) { e.Subject, e.Hop, e.Cause = "", 3, "before" })
-	want := event.Meta{ID: "id-1", Flow: "flow-1", Cause: "before", Source: "/services/test", Key: "1", Attempt: 7, Hop: 3, Time: noon}
+	handle(t, s, 7, func(e *event.Envelope) { e.Subject, e.Hop, e.Cause, e.TraceParent = "", 3, "before", "00-aa-bb-01" })
+	want := event.Meta{ID: "id-1", Flow: "flow-1", Cause: "before", Source: "/services/test", Key: "1", Attempt: 7, Hop: 3, Time: noon, Trace: "00-aa-bb-01"}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
