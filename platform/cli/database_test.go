@@ -291,6 +291,12 @@ func TestReadinessTellsOfADatabaseThatIsAway(t *testing.T) {
 	if got := troubleOf(t.Context(), "seller", lagging{r.databases["seller"]}); !strings.Contains(got, "the oldest event in the outbox of seller has waited for Kafka for 1m") {
 		t.Errorf("got %q", got)
 	}
+	if err := os.Rename(filepath.Join(r.config.Data, "seller.db"), filepath.Join(r.config.Data, "elsewhere.db")); err != nil {
+		t.Fatal(err)
+	}
+	if got := r.databaseTroubles(); len(got) != 1 || !strings.HasPrefix(got[0], "the database of seller cannot be written: ") {
+		t.Errorf("got %v", got)
+	}
 	if err := r.close(); err != nil {
 		t.Error(err)
 	}

@@ -57,13 +57,14 @@ type conn struct {
 	driverConn
 	below below
 	tx    *transaction // that is running
+	stale bool         // it leads to what cannot be written; another may not
 }
 
 // Unwrap is the driver's own connection.
 func (c *conn) Unwrap() driver.Conn { return c.driverConn }
 
 // IsValid implements [driver.Validator].
-func (c *conn) IsValid() bool { return !c.below.lost(c.driverConn) }
+func (c *conn) IsValid() bool { return !c.stale && !c.below.lost(c.driverConn) }
 
 // CheckNamedValue implements [driver.NamedValueChecker].
 func (c *conn) CheckNamedValue(v *driver.NamedValue) error {
@@ -137,6 +138,13 @@ func (c *conn) failed(ctx context.Context, err error) error {
 	if ctx.Err() == nil && c.below.lost(c.driverConn) {
 		err = &outage{err}
 	}
+	if isReadOnly(err) {
+		if c.tx != nil && c.tx.readOnly {
+			err = fmt.Errorf("%w: %v", errReadWrites, err) // as text: it is no outage
+		} else {
+			c.stale = true
+		}
+	}
 	switch {
 	case c.tx == nil:
 	case c.tx.failed == nil:
@@ -156,7 +164,7 @@ func (c *conn) BeginTx(ctx context.Context, o driver.TxOptions) (driver.Tx, erro
 	if err != nil {
 		return nil, c.failed(ctx, err)
 	}
-	c.tx = &transaction{Tx: begun, conn: c, ctx: ctx, unit: u}
+	c.tx = &transaction{Tx: begun, conn: c, ctx: ctx, unit: u, readOnly: o.ReadOnly}
 	return c.tx, nil
 }
 
@@ -167,7 +175,11 @@ type transaction struct {
 	ctx    context.Context
 	unit   *unit // nil: it is nobody's, and does what it is told
 	failed error // of the first statement that failed
+
+	readOnly bool // it was begun so
 }
+
+var errReadWrites = errors.New("store: a Read changes nothing; what it changed was taken back")
 
 func (t *transaction) Commit() error {
 	t.conn.tx = nil

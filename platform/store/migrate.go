@@ -37,6 +37,9 @@ func (db *DB) migrate(ctx context.Context) error {
 		return db.migrateAll(ctx, "migrations/sqlite")
 	}
 	return lockFolder(strings.TrimPrefix(db.config.URL, "sqlite:"), func() error {
+		if err := db.tryFile(ctx); err != nil {
+			return err
+		}
 		return db.migrateAll(ctx, "migrations/sqlite")
 	})
 }

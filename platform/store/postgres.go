@@ -168,7 +168,7 @@ func (db *DB) await(ctx context.Context) error {
 			return ctx.Err()
 		}
 		err := db.write.PingContext(ctx)
-		if err == nil || !IsOutage(err) && ctx.Err() == nil {
+		if err == nil || !isStarting(err) && ctx.Err() == nil {
 			return err
 		}
 		if ctx.Err() == nil {

@@ -143,7 +143,7 @@ func heals(err error) bool {
 	}
 	if file, ok := errors.AsType[*sqlite.Error](err); ok {
 		switch file.Code() & 0xff {
-		case sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM:
+		case sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_PERM:
 			return false
 		}
 	}

@@ -112,7 +112,7 @@ type readTx struct {
 func (t readTx) Rollback() error {
 	after, err := changes(t.conn)
 	if err == nil && after != t.before {
-		err = errors.New("store: a Read changes nothing; what it changed was taken back")
+		err = errReadWrites
 	}
 	return errors.Join(t.Tx.Rollback(), err)
 }
@@ -130,6 +130,61 @@ func changes(c driverConn) (int64, error) {
 	}
 	n, _ := row[0].(int64)
 	return n, nil
+}
+
+// file is the service's file; empty: the database is in memory.
+func (db *DB) file() string {
+	folder, _ := strings.CutPrefix(db.config.URL, "sqlite:")
+	if db.kind != isSQLite || folder == ":memory:" {
+		return ""
+	}
+	return filepath.Join(folder, db.config.Service+".db")
+}
+
+// tryFile fails where the file cannot be written: SQLite would open it, and
+// refuse each change later.
+func (db *DB) tryFile(ctx context.Context) error {
+	tx, err := db.write.BeginTx(ctx, nil)
+	if err == nil {
+		_, err = tx.ExecContext(ctx, `CREATE TABLE troupe_probe (n integer)`)
+		err = errors.Join(err, tx.Rollback())
+	}
+	if isReadOnly(err) {
+		return fmt.Errorf("%s cannot be written; let this user write it and its folder: %w", db.file(), err)
+	}
+	return err
+}
+
+// mayWrite is the mode of access(2) that asks for the right to write.
+const mayWrite = 2
+
+// Writable is an error where the database answers, and cannot be written: a
+// server that is a standby, or set to read only, or a file that is gone or
+// without the right to write it. It is cheap, and waits for no handler. A disk
+// that is full is not seen before something is written.
+func (db *DB) Writable(ctx context.Context) error {
+	if file := db.file(); file != "" {
+		for _, path := range []string{file, filepath.Dir(file)} {
+			if err := syscall.Access(path, mayWrite); err != nil {
+				return fmt.Errorf("%s: %w", path, err)
+			}
+		}
+	}
+	if db.postgres == nil {
+		return nil
+	}
+	conn, err := db.read.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	var readOnly bool
+	err = conn.QueryRowContext(ctx, `SELECT current_setting('transaction_read_only')::boolean`).Scan(&readOnly)
+	if err == nil && readOnly {
+		_ = conn.Raw(func(any) error { return driver.ErrBadConn }) // the next one may lead to a server that is not
+		err = errors.New("the server is read only")
+	}
+	return err
 }
 
 // lockFolder runs do while no other process does so in the same folder.
