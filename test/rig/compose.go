@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"time"
 )
 
 // Compose is what compose.yaml describes, under a name and on ports of its own,
@@ -116,8 +117,13 @@ func (c *Compose) container(ctx context.Context, command, service string) error 
 // Close ends the containers and throws away their data. A context that has
 // ended does not keep it from that.
 func (c *Compose) Close(ctx context.Context) error {
-	_, err := c.Run(context.WithoutCancel(ctx), "docker", "compose", "down", "--volumes", "--timeout", "5")
-	return err
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Minute)
+	defer cancel()
+	// Again where it fails: Docker lets go of a network a moment after its last container.
+	return Await(ctx, func(ctx context.Context) error {
+		_, err := c.Run(ctx, "docker", "compose", "down", "--volumes", "--timeout", "5")
+		return err
+	})
 }
 
 // Logs is the end of what every container has logged.
