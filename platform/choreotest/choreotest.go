@@ -39,8 +39,8 @@ const (
 	DefaultSeeds = 1000
 	ShortSeeds   = 50 // under -short
 	// PostgresShare of the seeds is played once more on Postgres, where there is
-	// one: 1 in 20, since a transaction there takes ten times as long.
-	PostgresShare = 20
+	// one: 1 in 50, since a run there takes thirty times as long.
+	PostgresShare = 50
 )
 
 // Setup is a play with more said than its services. The zero value says nothing more.

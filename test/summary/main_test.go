@@ -15,7 +15,7 @@ func TestTheLineSaysWhatRanOnASubstitute(t *testing.T) {
 		not  string
 	}{
 		"with Docker": {ran{broker: kafkatest.Container, database: storetest.Container, seeds: "1000", fastavro: true, python: true},
-			[]string{"end to end on apache/kafka", "in containers", "under 1000 seeds, 1 in 20 of them on Postgres too"}, "in place of"},
+			[]string{"end to end on apache/kafka", "in containers", "under 1000 seeds, 1 in 50 of them on Postgres too"}, "in place of"},
 		"without": {ran{broker: kafkatest.Embedded, database: storetest.SQLite, seeds: "1000"},
 			[]string{"no Docker daemon answers", "SQLite alone", "none of them on Postgres", "TROUPE_FASTAVRO", "TROUPE_PYTHON"}, "says so"},
 		"the embedded broker, by choice": {ran{broker: kafkatest.Embedded, forced: true, database: "postgres://db/x", seeds: "50"},
