@@ -103,11 +103,16 @@ func (r *run) databaseTroubles() []string {
 
 func troubleOf(ctx context.Context, service string, db interface {
 	OutboxLag(context.Context) (time.Duration, error)
+	Writable(context.Context) error
 }) string {
 	lag, err := db.OutboxLag(ctx)
+	if err != nil {
+		return fmt.Sprintf("the database of %s does not answer: %v", service, err)
+	}
+	err = db.Writable(ctx)
 	switch {
 	case err != nil:
-		return fmt.Sprintf("the database of %s does not answer: %v", service, err)
+		return fmt.Sprintf("the database of %s cannot be written: %v", service, err)
 	case lag > outboxLate:
 		return fmt.Sprintf("the oldest event in the outbox of %s has waited for Kafka for %v", service, lag.Round(time.Second))
 	}
