@@ -55,7 +55,7 @@ e2e: ## run the end-to-end tests alone; TROUPE_TEST_BROKER=container|embedded fo
 smoke: ## order, register and book through `make up`, with ports of its own
 	go run ./test/smoke
 
-soak: ## 20,000 orders, bookings and registrations through two containers of each service, while all that can fails; about 10 minutes
+soak: ## 20,000 orders, bookings and registrations through two containers of each service, while all that can fails; about 12 minutes
 	go run ./test/soak
 
 bench: ## run the benchmarks

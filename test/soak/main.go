@@ -35,9 +35,9 @@ type plan struct {
 func main() {
 	var p plan
 	flag.IntVar(&p.flows, "flows", 20_000, "orders, bookings and registrations to send")
-	flag.IntVar(&p.rate, "rate", 60, "of them a second")
+	flag.IntVar(&p.rate, "rate", 40, "of them a second")
 	flag.DurationVar(&p.every, "every", 5*time.Second, "a random service is killed so often; Postgres, Kafka and mail fail less often")
-	flag.DurationVar(&p.grace, "grace", 3*time.Minute, "after the last fault, for every flow to end")
+	flag.DurationVar(&p.grace, "grace", 10*time.Minute, "after the last fault, for every flow to end")
 	flag.DurationVar(&p.limit, "limit", 500*time.Millisecond, "of a share of bookings, so that they expire at any step")
 	flag.Uint64Var(&p.seed, "seed", seed(), "what the choices come from; TROUPE_SEED sets it, too")
 	flag.BoolVar(&p.keep, "keep", false, "leave the containers as they are when something did not hold")
