@@ -14,11 +14,11 @@ import (
 
 // TopicConfig is a topic as it is declared.
 type TopicConfig struct {
-	Name        string
-	Partitions  int               // at least 1
-	Replication int               // 0: whatever the broker's default is, or the topic has
-	Settings    map[string]string // retention.ms, max.message.bytes, cleanup.policy and so on
-	Expendable  bool              // what is in it is soon there again, so one with other partitions may be deleted
+	Name         string
+	Partitions   int               // at least 1
+	Replication  int               // 0: whatever the broker's default is, or the topic has
+	Settings     map[string]string // retention.ms, max.message.bytes, cleanup.policy and so on
+	DeleteByHand bool              // what is in it is soon there again, so where it has other partitions the error says to delete it; Provision never does
 }
 
 func (t *TopicConfig) validate() error {
@@ -71,7 +71,7 @@ func (c *Client) Provision(ctx context.Context, topics []TopicConfig) error {
 // compare says what Provision will not mend.
 func (t *TopicConfig) compare(state topicState) error {
 	var errs []error
-	if state.partitions != t.Partitions && t.Expendable {
+	if state.partitions != t.Partitions && t.DeleteByHand {
 		errs = append(errs, fmt.Errorf("topic %s has %d partitions and has to have %d: stop what uses it and delete it; it is made anew at the next start", t.Name, state.partitions, t.Partitions))
 	} else if state.partitions != t.Partitions {
 		remedy := fmt.Sprintf("raise them (kafka-topics.sh --alter --topic %s --partitions %d; keys then move between partitions), or correct domain.yaml", t.Name, t.Partitions)

@@ -76,7 +76,7 @@ func TestProvisionNamesEveryDifferenceItWillNotMend(t *testing.T) {
 		{Name: few, Partitions: 4},
 		{Name: many, Partitions: 2, Replication: 3},
 		{Name: odd, Partitions: 1, Settings: map[string]string{"retention.ms": "soon"}},
-		{Name: own, Partitions: 1, Expendable: true},
+		{Name: own, Partitions: 1, DeleteByHand: true},
 	})
 	wants := []string{
 		"topic " + few + " has 2 partitions, domain.yaml says 4: raise them (kafka-topics.sh --alter --topic " + few + " --partitions 4;",

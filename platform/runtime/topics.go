@@ -97,19 +97,19 @@ const keepReplies = time.Hour
 // replyTopic has one partition, since each instance of the service reads all of it.
 func replyTopic(service, prefix string) kafka.TopicConfig {
 	return kafka.TopicConfig{
-		Name:       choreo.ReplyTopic(prefix, service),
-		Partitions: 1,
-		Settings:   map[string]string{cleanupPolicy: deletes, retentionMs: retention(keepReplies), segmentMs: retention(keepReplies)},
-		Expendable: true,
+		Name:         choreo.ReplyTopic(prefix, service),
+		Partitions:   1,
+		Settings:     map[string]string{cleanupPolicy: deletes, retentionMs: retention(keepReplies), segmentMs: retention(keepReplies)},
+		DeleteByHand: true,
 	}
 }
 
 func announcementTopic(prefix string) kafka.TopicConfig {
 	return kafka.TopicConfig{
-		Name:       choreo.AnnouncementTopic(prefix),
-		Partitions: 1,
-		Settings:   map[string]string{cleanupPolicy: compacts, retentionMs: retention(-1), segmentMs: retention(24 * time.Hour)},
-		Expendable: true,
+		Name:         choreo.AnnouncementTopic(prefix),
+		Partitions:   1,
+		Settings:     map[string]string{cleanupPolicy: compacts, retentionMs: retention(-1), segmentMs: retention(24 * time.Hour)},
+		DeleteByHand: true,
 	}
 }
 

@@ -21,10 +21,10 @@ func TestTopicsOfATopology(t *testing.T) {
 	asker := choreo.Service{Name: "asker", Reactions: []choreo.Reaction{choreo.On(onSold, choreo.Emits(asked{}))}}
 	answerer := choreo.Service{Name: "answerer", Reactions: []choreo.Reaction{choreo.Answer(onAsked)}}
 	topology = append(topology, auditor, asker, answerer)
-	announced := kafka.TopicConfig{Name: "x.troupe.services", Partitions: 1, Expendable: true, Settings: map[string]string{
+	announced := kafka.TopicConfig{Name: "x.troupe.services", Partitions: 1, DeleteByHand: true, Settings: map[string]string{
 		"cleanup.policy": "compact", "retention.ms": "-1", "segment.ms": "86400000",
 	}}
-	replies := kafka.TopicConfig{Name: "x.troupe.replies.asker", Partitions: 1, Expendable: true, Settings: map[string]string{
+	replies := kafka.TopicConfig{Name: "x.troupe.replies.asker", Partitions: 1, DeleteByHand: true, Settings: map[string]string{
 		"cleanup.policy": "delete", "retention.ms": "3600000", "segment.ms": "3600000",
 	}}
 	for name, c := range map[string]struct {
