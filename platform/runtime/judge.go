@@ -18,7 +18,7 @@ type Verdict struct {
 }
 
 // Work is one event for one reaction: the unit of attempts, retries and dead
-// letters.
+// letters. [Service.Handle] counts in it, so it is for one attempt at a time.
 type Work struct {
 	Envelope *event.Envelope
 	Event    event.Event // in the version that the reaction declares

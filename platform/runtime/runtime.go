@@ -62,7 +62,8 @@ type Database interface {
 }
 
 // Service is one service's declaration, compiled for looking up what to do
-// with a record. It holds no state and may be used by many goroutines.
+// with a record. It may be used by many goroutines: what one attempt leaves behind
+// for the next is in their [Work].
 type Service struct {
 	options   ServiceOptions
 	name      string
