@@ -78,9 +78,6 @@ func newCompany(t testing.TB, u Setup, server server, services []choreo.Service)
 	return c
 }
 
-// variableSMTP is the setting of services that send mail.
-const variableSMTP = "TROUPE_SMTP"
-
 // set gathers the services' settings, and opens the mail server that they name.
 func (c *company) set(t testing.TB, settings map[string]string) {
 	t.Helper()
@@ -89,9 +86,9 @@ func (c *company) set(t testing.TB, settings map[string]string) {
 		c.settings = map[string]string{}
 	}
 	sends := slices.ContainsFunc(c.topology, func(s choreo.Service) bool {
-		return slices.ContainsFunc(choreo.Settings(&s), func(s choreo.Setting) bool { return s.Variable == variableSMTP })
+		return slices.ContainsFunc(choreo.Settings(&s), func(s choreo.Setting) bool { return s.Variable == inbox.Setting })
 	})
-	if _, given := c.settings[variableSMTP]; !sends || given {
+	if _, given := c.settings[inbox.Setting]; !sends || given {
 		return
 	}
 	mails, err := inbox.Listen(inbox.Options{Now: c.now, Logger: quiet})
@@ -99,7 +96,7 @@ func (c *company) set(t testing.TB, settings map[string]string) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = mails.Close() })
-	c.mails, c.settings[variableSMTP] = mails, mails.URL()
+	c.mails, c.settings[inbox.Setting] = mails, mails.URL()
 }
 
 // join makes a member of a service.

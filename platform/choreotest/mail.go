@@ -2,6 +2,8 @@ package choreotest
 
 import (
 	"strings"
+
+	"github.com/troupedev/troupe/platform/console/inbox"
 )
 
 // Mail is a mail that a service sent.
@@ -26,7 +28,7 @@ type Attachment struct {
 func (s *Stage) Mails() []Mail {
 	s.t.Helper()
 	if s.company.mails == nil {
-		s.t.Fatalf("mails: no service on the stage has the setting %s, or Setup.Settings gives it", variableSMTP)
+		s.t.Fatalf("mails: no service on the stage has the setting %s, or Setup.Settings gives it", inbox.Setting)
 	}
 	var out []Mail
 	known := map[string]bool{}

@@ -101,7 +101,11 @@ func Listen(o Options) (*Inbox, error) {
 // Addr is where mail is taken, as host:port.
 func (in *Inbox) Addr() string { return in.listener.Addr().String() }
 
-// URL is where mail is taken, as the setting TROUPE_SMTP wants it.
+// Setting is the variable by which a service says that it sends mail, and is told
+// where to.
+const Setting = "TROUPE_SMTP"
+
+// URL is where mail is taken, as [Setting] wants it.
 func (in *Inbox) URL() string { return "smtp://" + in.Addr() }
 
 // Close ends the inbox and its connections, also those with a mail half sent.
