@@ -82,17 +82,14 @@ func (r *run) openInbox(context.Context) error {
 	}
 	r.onClose("the inbox", func(context.Context) error { return in.Close() })
 	r.inbox = in
-	r.environ[variableSMTP] = in.URL()
+	r.environ[inbox.Setting] = in.URL()
 	return nil
 }
-
-// variableSMTP is the setting by which a service says that it sends mail.
-const variableSMTP = "TROUPE_SMTP"
 
 func (r *run) sendsMail() bool {
 	for i := range r.services {
 		for _, s := range choreo.Settings(&r.services[i]) {
-			if s.Variable == variableSMTP {
+			if s.Variable == inbox.Setting {
 				return true
 			}
 		}
@@ -206,14 +203,12 @@ func (r *run) publish(ctx context.Context, messages []choreo.Message) error {
 	return r.producer.Produce(ctx, runtime.Records(r.config.TopicPrefix, messages)...)
 }
 
-// openRuntime lets the services hear. Closing it waits until what is in hand
-// is finished.
+// openRuntime lets the services hear.
 func (r *run) openRuntime(context.Context) error {
-	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan struct{})
+	r.heard = make(chan struct{})
 	go func() {
-		defer close(ended)
-		err := runtime.Run(ctx, r.topology, runtime.Options{
+		defer close(r.heard)
+		err := runtime.Run(r.hearing, r.topology, runtime.Options{
 			Client: r.client, Producer: r.producer, Services: r.services.Names(), Prefix: r.config.TopicPrefix,
 			Concurrency: r.config.Concurrency, Drain: r.config.Drain, Logger: r.log, Ready: r.state.start,
 			Health: &r.health, Stores: r.databases, Directory: r.directory,
@@ -222,11 +217,22 @@ func (r *run) openRuntime(context.Context) error {
 			r.failed <- err
 		}
 	}()
-	api := r.closers[len(r.closers)-1] // requests end first: what they emit may be heard here
-	r.closers = append(r.closers[:len(r.closers)-1], closer{"the runtime", func(ctx context.Context) error {
+	return nil
+}
+
+// registerRuntime has the runtime closed after what is opened between now and
+// openRuntime: requests end first, since what they emit may be heard here. It
+// waits until what is in hand is finished.
+func (r *run) registerRuntime(context.Context) error {
+	var cancel context.CancelFunc
+	r.hearing, cancel = context.WithCancel(context.Background())
+	r.onClose("the runtime", func(ctx context.Context) error {
 		cancel()
+		if r.heard == nil {
+			return nil
+		}
 		select {
-		case <-ended:
+		case <-r.heard:
 		case <-ctx.Done():
 			return errors.New("handlers are still at work; what they do is done again at the next start")
 		}
@@ -236,6 +242,6 @@ func (r *run) openRuntime(context.Context) error {
 		default:
 			return nil
 		}
-	}}, api)
+	})
 	return nil
 }

@@ -64,6 +64,8 @@ type run struct {
 	directory *runtime.Directory
 	health    runtime.Health
 
+	hearing    context.Context // ends when the runtime is to end
+	heard      chan struct{}   // closed when it has; nil: it was not opened
 	publishing context.Context // ends by giveUp: when requests are to wait for the broker no longer
 	giveUp     context.CancelFunc
 
@@ -103,7 +105,7 @@ func (r *run) run(ctx context.Context) (err error) {
 	}
 	began := time.Now()
 	for _, open := range []func(context.Context) error{
-		r.openData, r.openInbox, r.configureServices, r.openDatabases, r.openBroker, r.startServices, r.openConsole, r.openAPI, r.openRuntime,
+		r.openData, r.openInbox, r.configureServices, r.openDatabases, r.openBroker, r.startServices, r.openConsole, r.registerRuntime, r.openAPI, r.openRuntime,
 	} {
 		if err := open(ctx); err != nil {
 			if ctx.Err() != nil {
