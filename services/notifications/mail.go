@@ -119,11 +119,11 @@ func mark(ctx context.Context, id string, m Mail) (person string, err error) {
 }
 
 // gate lets a few mails at once hold a transaction while the server makes up
-// its mind: fewer than the service has connections (six, unless set), so that a
-// server that hangs holds up mail and nothing else.
+// its mind: fewer than the service has connections that write (four, unless
+// set), so that a server that hangs holds up mail and nothing else.
 type gate chan struct{}
 
-const places = 4
+const places = 3
 
 func newGate() gate { return make(gate, places) }
 
