@@ -2,7 +2,6 @@ package services_test
 
 import (
 	"bytes"
-	"encoding/json"
 	"slices"
 	"strings"
 	"testing"
@@ -15,6 +14,7 @@ import (
 	"github.com/troupedev/troupe/platform/choreo"
 	"github.com/troupedev/troupe/platform/choreotest"
 	"github.com/troupedev/troupe/services"
+	bookingsservice "github.com/troupedev/troupe/services/bookings"
 	paymentsservice "github.com/troupedev/troupe/services/payments"
 )
 
@@ -62,22 +62,18 @@ const (
 
 func book(t *testing.T, s *choreotest.Stage, flight, card string) {
 	t.Helper()
-	status, answer := s.Request("POST", "/bookings",
+	choreotest.Request[bookingsservice.MadeBooking](s, 202, "POST", "/bookings",
 		`{"flight":"`+flight+`","passenger":"Ada","email":"ada@example.com","card":"`+card+`","seatPreference":"window"}`)
-	if status != 202 {
-		t.Errorf("got %d %s", status, answer)
-	}
 }
 
 // statusOf is how the one booking of the stage stands.
 func statusOf(t *testing.T, s *choreotest.Stage) string {
 	t.Helper()
-	_, answer := s.Request("GET", "/bookings", "")
-	var page struct{ Bookings []struct{ Status string } }
-	if err := json.Unmarshal([]byte(answer), &page); err != nil || len(page.Bookings) != 1 {
-		t.Fatalf("the bookings are %s", answer)
+	page := choreotest.Get[bookingsservice.Bookings](s, "/bookings")
+	if len(page.Bookings) != 1 {
+		t.Fatalf("the bookings are %+v", page.Bookings)
 	}
-	return page.Bookings[0].Status
+	return string(page.Bookings[0].Status)
 }
 
 // TestFlights plays whole flows of a booking to their end and beyond: when the

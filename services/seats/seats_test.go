@@ -1,7 +1,6 @@
 package seats_test
 
 import (
-	"encoding/json"
 	"maps"
 	"slices"
 	"testing"
@@ -120,11 +119,8 @@ func TestSeatsOfAFlightCanBeCounted(t *testing.T) {
 			"/flights/TR100/seats": {Flight: "TR100", Seats: 180, Taken: map[string]string{"1A": "b-1", "1C": "b-2"}},
 			"/flights/TR000/seats": {Flight: "TR000", Seats: 0, Taken: map[string]string{}},
 		} {
-			status, answer := s.Request("GET", path, "")
-			var got service.Flight
-			if err := json.Unmarshal([]byte(answer), &got); err != nil || status != 200 ||
-				got.Flight != want.Flight || got.Seats != want.Seats || !maps.Equal(got.Taken, want.Taken) {
-				t.Errorf("%s: got %d %s", path, status, answer)
+			if got := choreotest.Get[service.Flight](s, path); got.Flight != want.Flight || got.Seats != want.Seats || !maps.Equal(got.Taken, want.Taken) {
+				t.Errorf("%s: got %+v", path, got)
 			}
 		}
 	}, service.Service())
