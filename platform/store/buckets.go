@@ -129,20 +129,20 @@ func (s *share) take(ctx context.Context, conn *sql.Conn, buckets []int, n int) 
 	return rows.Err()
 }
 
-// holder is the right to relay a SQLite database: one relay has all of it, the
+// lease is the right to relay a SQLite database: one relay has all of it, the
 // others stand by. Between processes a lock on a file stands for it.
-type holder struct {
+type lease struct {
 	db   *DB
 	file *os.File // locked; nil: not held, or the database is in memory
 	held bool
 }
 
-// take reports whether h has the right, now or already.
-func (h *holder) take() (bool, error) {
-	if h.held {
+// take reports whether l has the right, now or already.
+func (l *lease) take() (bool, error) {
+	if l.held {
 		return true, nil
 	}
-	if path := h.db.relayLock(); path != "" {
+	if path := l.db.relayLock(); path != "" {
 		f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o644)
 		if err != nil {
 			return false, fmt.Errorf("locking the outbox: %w", err)
@@ -154,22 +154,22 @@ func (h *holder) take() (bool, error) {
 			}
 			return false, fmt.Errorf("locking %s: %w", path, err)
 		}
-		h.file = f
+		l.file = f
 	}
-	h.held = h.db.outbox.hold(h)
-	if !h.held {
-		h.give()
+	l.held = l.db.outbox.hold(l)
+	if !l.held {
+		l.give()
 	}
-	return h.held, nil
+	return l.held, nil
 }
 
-func (h *holder) give() {
-	h.db.outbox.release(h)
-	if h.file != nil {
-		_ = h.file.Close() // which lets the lock go
-		h.file = nil
+func (l *lease) give() {
+	l.db.outbox.release(l)
+	if l.file != nil {
+		_ = l.file.Close() // which lets the lock go
+		l.file = nil
 	}
-	h.held = false
+	l.held = false
 }
 
 // sorted are the distinct hashes in order: transactions that lock the same keys

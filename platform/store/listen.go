@@ -14,39 +14,39 @@ import (
 	"github.com/jackc/pgx/v5/stdlib"
 )
 
-// bell wakes the goroutine of a relay.
-type bell struct {
-	mu   sync.Mutex
-	rung bool
-	wake context.CancelFunc // nil: nobody sleeps
+// signal wakes the goroutine of a relay.
+type signal struct {
+	mu    sync.Mutex
+	given bool
+	wake  context.CancelFunc // nil: nobody sleeps
 }
 
-func (b *bell) ring() {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.rung = true
-	if b.wake != nil {
-		b.wake()
+func (s *signal) give() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.given = true
+	if s.wake != nil {
+		s.wake()
 	}
 }
 
-// await calls sleep with a context that ends when the bell is rung, or was, or
+// await calls sleep with a context that ends when the signal is given, or was, or
 // after d.
-func (b *bell) await(ctx context.Context, d time.Duration, sleep func(context.Context) error) error {
+func (s *signal) await(ctx context.Context, d time.Duration, sleep func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, d)
 	defer cancel()
-	b.mu.Lock()
-	if b.rung {
-		b.rung = false
-		b.mu.Unlock()
+	s.mu.Lock()
+	if s.given {
+		s.given = false
+		s.mu.Unlock()
 		return nil
 	}
-	b.wake = cancel
-	b.mu.Unlock()
+	s.wake = cancel
+	s.mu.Unlock()
 	err := sleep(ctx)
-	b.mu.Lock()
-	b.wake, b.rung = nil, false
-	b.mu.Unlock()
+	s.mu.Lock()
+	s.wake, s.given = nil, false
+	s.mu.Unlock()
 	return err
 }
 
@@ -64,7 +64,7 @@ func (o *outbox) committed(touched bucketSet, later bool) {
 			if later {
 				r.later.Store(true)
 			}
-			r.bell.ring()
+			r.signal.give()
 		}
 	}
 	if touched == 0 || o.db.postgres == nil {

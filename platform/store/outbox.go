@@ -263,25 +263,25 @@ type outbox struct {
 	mu       sync.Mutex
 	relays   map[*Relay]struct{} // that run
 	sessions map[*Relay]struct{} // that have one
-	holder   *holder             // of a SQLite database
+	lease    *lease              // of a SQLite database
 	untold   bucketSet           // buckets of others, with rows that they were not told of
 	busy     bool                // somebody tells
 	telling  sync.WaitGroup
 }
 
-func (o *outbox) hold(h *holder) bool {
+func (o *outbox) hold(l *lease) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.holder == nil {
-		o.holder = h
+	if o.lease == nil {
+		o.lease = l
 	}
-	return o.holder == h
+	return o.lease == l
 }
 
-func (o *outbox) release(h *holder) {
+func (o *outbox) release(l *lease) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.holder == h {
-		o.holder = nil
+	if o.lease == l {
+		o.lease = nil
 	}
 }

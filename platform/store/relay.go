@@ -53,7 +53,7 @@ const batchBytes = 8 << 20
 type Relay struct {
 	db     *DB
 	config RelayConfig
-	bell   bell
+	signal signal
 	owned  atomic.Uint64 // bucketSet, for those who write to see
 	later  atomic.Bool   // troupe_later may have rows that due does not know of
 
@@ -183,7 +183,7 @@ func (r *Relay) serve(ctx, work context.Context) (worked bool, err error) {
 			continue
 		}
 		if ctx.Err() != nil {
-			_ = r.bell.await(work, grace, until) // what is in the air may land yet
+			_ = r.signal.await(work, grace, until) // what is in the air may land yet
 			continue
 		}
 		vacant, err := r.rest(ctx, looked.Add(r.config.Poll))
@@ -323,7 +323,7 @@ func (r *Relay) rest(ctx context.Context, look time.Time) (vacant bool, err erro
 	if wait <= 0 {
 		return false, nil
 	}
-	err = r.bell.await(ctx, wait, func(ctx context.Context) error {
+	err = r.signal.await(ctx, wait, func(ctx context.Context) error {
 		heard, err := r.session.sleep(ctx, bucketSet(r.owned.Load()))
 		if heard.any {
 			r.later.Store(true)
@@ -341,7 +341,7 @@ func (r *Relay) rest(ctx context.Context, look time.Time) (vacant bool, err erro
 // Publish, too.
 func (r *Relay) Step(ctx context.Context) (published int, next time.Time, err error) {
 	if r.session == nil && r.db.postgres == nil {
-		r.use(&fileSession{db: r.db, holder: &holder{db: r.db}, played: true})
+		r.use(&fileSession{db: r.db, lease: &lease{db: r.db}, played: true})
 	}
 	if err := r.open(ctx); err != nil {
 		return 0, time.Time{}, err
@@ -368,7 +368,7 @@ func (r *Relay) open(ctx context.Context) error {
 		return nil
 	}
 	if r.db.postgres == nil {
-		r.use(&fileSession{db: r.db, holder: &holder{db: r.db}})
+		r.use(&fileSession{db: r.db, lease: &lease{db: r.db}})
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, statementTime)

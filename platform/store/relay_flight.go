@@ -14,7 +14,7 @@ import (
 // back are its own rows, which are not read before it has landed.
 type flight struct {
 	rows  []row
-	late  atomic.Bool   // nobody waits: whoever ends it rings the bell
+	late  atomic.Bool   // nobody waits: whoever ends it gives the signal
 	ended chan struct{} // closed when done is there
 	done  outcome
 }
@@ -41,7 +41,7 @@ func (r *Relay) launch(ctx context.Context, topics [][]row) outcome {
 			f.done = r.publishTo(ctx, rows, t)
 			close(f.ended)
 			if f.late.Load() {
-				r.bell.ring()
+				r.signal.give()
 			}
 		})
 	}

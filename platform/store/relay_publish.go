@@ -31,18 +31,18 @@ type refusal struct {
 // trouble is a topic, of the domain of that name, to which nothing can be
 // published now.
 type trouble struct {
-	tries   int
-	again   time.Time     // not before
-	strikes map[int64]int // rows, by seq: how often each failed while others passed
+	tries  int
+	again  time.Time     // not before
+	faults map[int64]int // rows, by seq: how often each failed while others passed
 }
 
 // A row is set aside, too, when it failed so often although others passed, each
 // time at once: what the producer could try again it would have tried for longer.
 const (
-	maxStrikes = 3
-	atOnce     = 5 * time.Second
-	patience   = 3  // tries of a topic before rows are tried one by one
-	suspected  = 50 // rows that fail one by one before it is the broker
+	maxFaults = 3
+	atOnce    = 5 * time.Second
+	patience  = 3  // tries of a topic before rows are tried one by one
+	suspected = 50 // rows that fail one by one before it is the broker
 )
 
 // split is rows by their domains, in their order.
@@ -76,9 +76,9 @@ func (r *Relay) produce(ctx context.Context, rows []row) error {
 // publishTo publishes rows of one topic, which is in trouble where t is not nil.
 func (r *Relay) publishTo(ctx context.Context, rows []row, t *trouble) outcome {
 	if t != nil && t.tries >= patience {
-		return r.sift(ctx, rows, t)
+		return r.isolate(ctx, rows, t)
 	}
-	return r.halve(ctx, rows)
+	return r.bisect(ctx, rows)
 }
 
 // account keeps account of a topic's troubles.
@@ -91,9 +91,9 @@ func (r *Relay) account(ctx context.Context, domain string, done outcome) {
 	}
 }
 
-// halve publishes rows, without those that are too large: it finds these by
+// bisect publishes rows, without those that are too large: it finds these by
 // publishing ever smaller parts. It stops at any other error.
-func (r *Relay) halve(ctx context.Context, rows []row) (done outcome) {
+func (r *Relay) bisect(ctx context.Context, rows []row) (done outcome) {
 	err := r.produce(ctx, rows)
 	switch {
 	case err == nil:
@@ -104,7 +104,7 @@ func (r *Relay) halve(ctx context.Context, rows []row) (done outcome) {
 		return outcome{refused: []refusal{{rows[0], err}}}
 	}
 	for _, half := range [][]row{rows[:len(rows)/2], rows[len(rows)/2:]} {
-		of := r.halve(ctx, half)
+		of := r.bisect(ctx, half)
 		done.published = append(done.published, of.published...)
 		done.refused = append(done.refused, of.refused...)
 		if of.failed != nil {
@@ -115,10 +115,10 @@ func (r *Relay) halve(ctx context.Context, rows []row) (done outcome) {
 	return done
 }
 
-// sift publishes rows of a topic that fails again and again: one by one, until one
+// isolate publishes rows of a topic that fails again and again: one by one, until one
 // passes, which says that it is not the broker; then all others but those that
 // failed, and what has their keys.
-func (r *Relay) sift(ctx context.Context, rows []row, t *trouble) (done outcome) {
+func (r *Relay) isolate(ctx context.Context, rows []row, t *trouble) (done outcome) {
 	held := map[string]bool{}
 	var suspects []refusal
 	for len(rows) > 0 && len(done.published) == 0 {
@@ -128,7 +128,7 @@ func (r *Relay) sift(ctx context.Context, rows []row, t *trouble) (done outcome)
 			continue
 		}
 		started := time.Now()
-		of := r.halve(ctx, []row{one})
+		of := r.bisect(ctx, []row{one})
 		done.published, done.refused = of.published, append(done.refused, of.refused...)
 		if of.failed == nil {
 			continue
@@ -147,24 +147,24 @@ func (r *Relay) sift(ctx context.Context, rows []row, t *trouble) (done outcome)
 	}
 	rows = slices.DeleteFunc(slices.Clone(rows), func(one row) bool { return one.key != nil && held[string(one.key)] })
 	if len(rows) > 0 {
-		of := r.halve(ctx, rows)
+		of := r.bisect(ctx, rows)
 		done.published = append(done.published, of.published...)
 		done.refused = append(done.refused, of.refused...)
 		done.failed = errors.Join(done.failed, of.failed)
 	}
-	done.refused = append(done.refused, t.strike(suspects)...)
+	done.refused = append(done.refused, t.fault(suspects)...)
 	return done
 }
 
-// strike notes that suspects failed while another row passed, and returns those
+// fault notes that suspects failed while another row passed, and returns those
 // that did so too often.
-func (t *trouble) strike(suspects []refusal) (out []refusal) {
+func (t *trouble) fault(suspects []refusal) (out []refusal) {
 	for _, s := range suspects {
-		if t.strikes == nil {
-			t.strikes = map[int64]int{}
+		if t.faults == nil {
+			t.faults = map[int64]int{}
 		}
-		if t.strikes[s.seq]++; t.strikes[s.seq] >= maxStrikes {
-			delete(t.strikes, s.seq)
+		if t.faults[s.seq]++; t.faults[s.seq] >= maxFaults {
+			delete(t.faults, s.seq)
 			out = append(out, s)
 		}
 	}

@@ -170,7 +170,7 @@ func (s *serverSession) close() {
 // fileSession is a session with SQLite, by the connections of the service.
 type fileSession struct {
 	db     *DB
-	holder *holder
+	lease  *lease
 	played bool // by Step: nobody else is there
 }
 
@@ -178,7 +178,7 @@ func (s *fileSession) claim(context.Context, bucketSet) (bucketSet, error) {
 	if s.played {
 		return allBuckets, nil
 	}
-	held, err := s.holder.take()
+	held, err := s.lease.take()
 	if !held {
 		return 0, err
 	}
@@ -215,7 +215,7 @@ func (s *fileSession) list(numbers []int64) any                     { return jso
 func (s *fileSession) anyOf(param string) string {
 	return "IN (SELECT value FROM json_each(" + param + "))"
 }
-func (s *fileSession) close() { s.holder.give() }
+func (s *fileSession) close() { s.lease.give() }
 
 func jsonList[T any](list []T) string {
 	if len(list) == 0 {
