@@ -111,7 +111,7 @@ func TestStockIsNeverBelowZero(t *testing.T) {
 func (c *crowd) set(each int) {
 	c.Helper()
 	storetest.React(c.T, c.db, "test", event.Meta{ID: "set"}, func(ctx context.Context) (choreo.Events, error) {
-		_, err := store.Tx(ctx).ExecContext(ctx, `update stock set available = $1`, each)
+		_, err := store.Exec(ctx, `update stock set available = $1`, each)
 		return nil, err
 	})
 }

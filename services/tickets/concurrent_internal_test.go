@@ -58,7 +58,7 @@ func TestACodeThatIsTakenIsNotGivenAgain(t *testing.T) {
 		other, _ := numbers("e", 1)
 		_, err := db.Handle(t.Context(), store.Entry{Reaction: "SeatAssigned", ID: "e"}, func(ctx context.Context) ([]choreo.Message, error) {
 			for _, taken := range [][3]string{{"b-1", "7700000000000", code}, {"b-2", other, "AAAAAA"}} {
-				if _, err := store.Tx(ctx).ExecContext(ctx, `insert into tickets (booking_id, number, booking_code, void) values ($1, $2, $3, false)`,
+				if _, err := store.Exec(ctx, `insert into tickets (booking_id, number, booking_code, void) values ($1, $2, $3, false)`,
 					taken[0], taken[1], taken[2]); err != nil {
 					return nil, err
 				}

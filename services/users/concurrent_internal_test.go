@@ -129,7 +129,7 @@ func TestAClosureIsKnownAfterItsGatheringIsForgotten(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, url string) {
 		db := storetest.Open(t, url, "users", Service().Store, nil)
 		request(t, db, "r-1", func(ctx context.Context) (DeletedUser, choreo.Events, error) {
-			_, err := store.Tx(ctx).ExecContext(ctx, `insert into closures (user_id, request_id, requested_at, closed_at) values ('u-1', 'gone', 1000, 3000)`)
+			_, err := store.Exec(ctx, `insert into closures (user_id, request_id, requested_at, closed_at) values ('u-1', 'gone', 1000, 3000)`)
 			if err == nil {
 				_, err = noteErased(ctx, users.AccountDataErased{UserID: "u-1", Service: "library", Records: 3})
 			}
