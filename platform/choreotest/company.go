@@ -116,7 +116,7 @@ func (c *company) join(t testing.TB, s *choreo.Service, url string) *member {
 	}
 	if s.Store != nil {
 		m.db = open(t, url, s, c.now)
-		options.Store = m.db
+		options.Database = m.db
 	}
 	m.service = runtime.NewService(c.topology, s, options)
 	if len(s.Answers()) > 0 {

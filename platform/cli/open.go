@@ -211,7 +211,7 @@ func (r *run) openRuntime(context.Context) error {
 		err := runtime.Run(r.hearing, r.topology, runtime.Options{
 			Client: r.client, Producer: r.producer, Services: r.services.Names(), Prefix: r.config.TopicPrefix,
 			Concurrency: r.config.Concurrency, Drain: r.config.Drain, Logger: r.log, Ready: r.state.start,
-			Health: &r.health, Stores: r.databases, Directory: r.directory,
+			Health: &r.health, Databases: r.databases, Directory: r.directory,
 		})
 		if err != nil {
 			r.failed <- err

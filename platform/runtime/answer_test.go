@@ -50,7 +50,7 @@ func newNotebook() *notebook { return &notebook{handled: map[store.Entry]bool{}}
 
 func TestAStoredServicePublishesByItsOutbox(t *testing.T) {
 	l := newNotebook()
-	s := serviceOf(ServiceOptions{Store: l}, func(context.Context, sold) (choreo.Events, error) {
+	s := serviceOf(ServiceOptions{Database: l}, func(context.Context, sold) (choreo.Events, error) {
 		return choreo.Emit(packed{"1", "now"}).After(time.Hour, packed{"1", "later"}), nil
 	}, choreo.Emits(packed{}))
 	if r := handle(t, s, 1); r.Outcome != Handled || len(r.Messages) != 0 || r.Duplicate || r.Err != nil {
@@ -67,7 +67,7 @@ func TestAStoredServicePublishesByItsOutbox(t *testing.T) {
 func TestAnOutageDoesNotCount(t *testing.T) {
 	l := newNotebook()
 	l.away = 9
-	s := serviceOf(ServiceOptions{Store: l, Jitter: func() float64 { return 1 }}, func(context.Context, sold) (choreo.Events, error) {
+	s := serviceOf(ServiceOptions{Database: l, Jitter: func() float64 { return 1 }}, func(context.Context, sold) (choreo.Events, error) {
 		return nil, errors.New("broken")
 	}, choreo.Retries(choreo.Retry{Attempts: 1}))
 	r := record(t, sold{"1", "web"})
@@ -89,7 +89,7 @@ func TestAnOutageDoesNotCount(t *testing.T) {
 	for name, err := range map[string]error{
 		"called permanent": choreo.Permanent(driver.ErrBadConn), "with a wait of its own": choreo.RetryAfter(time.Hour, driver.ErrBadConn),
 	} {
-		s := serviceOf(ServiceOptions{Store: l}, func(context.Context, sold) (choreo.Events, error) { return nil, err })
+		s := serviceOf(ServiceOptions{Database: l}, func(context.Context, sold) (choreo.Events, error) { return nil, err })
 		if got := handle(t, s, 1); got.Outcome != TryAgain || !got.Outage || got.Wait > firstOutage {
 			t.Errorf("%s: got %+v", name, got)
 		}
@@ -172,7 +172,7 @@ func TestAHandlerCannotAsk(t *testing.T) {
 			CauseUndeclared, "choreo.Emits(Probed{})"},
 		"where nobody is": {ServiceOptions{}, func(ctx context.Context) error { _, err := ask(ctx, asked{"1"}); return err },
 			CausePermanent, "ServiceOptions.Ask is nil"},
-		"within its transaction": {ServiceOptions{Ask: answer, Store: db}, func(ctx context.Context) error {
+		"within its transaction": {ServiceOptions{Ask: answer, Database: db}, func(ctx context.Context) error {
 			store.Tx(ctx)
 			_, err := ask(ctx, asked{"1"})
 			return err
@@ -192,7 +192,7 @@ func TestAHandlerCannotAsk(t *testing.T) {
 func request(t testing.TB, id string, change ...func(*event.Envelope)) func() (*Service, *notebook, Verdict) {
 	return func() (*Service, *notebook, Verdict) {
 		topology, l := choreo.Topology{office()}, newNotebook()
-		s := NewAnswers(topology, &topology[0], ServiceOptions{Store: l})
+		s := NewAnswers(topology, &topology[0], ServiceOptions{Database: l})
 		r := record(t, asked{id}, change...)
 		return s, l, s.Judge(&r)
 	}

@@ -171,7 +171,7 @@ func TestGatheringWaitsForServicesOfOtherProcesses(t *testing.T) {
 	directory := NewDirectory(nil)
 	stores := map[string]*store.DB{"head": storetest.Open(t, store.Memory, "head", effects, nil).DB}
 	s.run(topology, only("two"))
-	s.run(topology, only("seller", "head", "one"), func(o *Options) { o.Stores, o.Directory = stores, directory })
+	s.run(topology, only("seller", "head", "one"), func(o *Options) { o.Databases, o.Directory = stores, directory })
 	s.publish(record(t, asked{"a"}))
 	s.read(s.prefix+"depot", 2, shippedIDs("a"))
 	s.run(topology, only("three"))
@@ -185,7 +185,7 @@ func TestGatheringWaitsForServicesOfOtherProcesses(t *testing.T) {
 
 func TestARunNeedsItsDatabases(t *testing.T) {
 	err := Run(t.Context(), choreo.Topology{head(nil)}, Options{Client: &kafka.Client{}})
-	if err == nil || !strings.Contains(err.Error(), "service head declares a Store and Stores has none for it: open one by store.Open") {
+	if err == nil || !strings.Contains(err.Error(), "service head declares a Store and Databases has none for it: open one by store.Open") {
 		t.Errorf("got %v", err)
 	}
 }
@@ -205,7 +205,7 @@ func TestARequestThatSaysNothingOfAnswersWaitsForThoseWhoRun(t *testing.T) {
 			var done calls
 			topology := append(choreo.Topology{head(func(e sold, all []packed) { done.add("%s:%v", e.ID, all) })}, c.running...)
 			s := NewService(topology, &topology[0], ServiceOptions{
-				Store: storetest.Open(t, store.Memory, "head", effects, nil), Expects: NewDirectory(topology).Expects,
+				Database: storetest.Open(t, store.Memory, "head", effects, nil), Expects: NewDirectory(topology).Expects,
 			})
 			hear := func(r kafka.Record) {
 				t.Helper()
@@ -236,7 +236,7 @@ func TestARunNeedsInboxesThatOutlastTopics(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		o := Options{Client: &kafka.Client{}, Stores: map[string]*store.DB{"head": db}, Logger: slog.New(slog.NewTextHandler(&log, nil))}
+		o := Options{Client: &kafka.Client{}, Databases: map[string]*store.DB{"head": db}, Logger: slog.New(slog.NewTextHandler(&log, nil))}
 		err = o.inboxFaults(choreo.Topology{head(nil), packer("one")}, choreo.Topology{head(nil)})
 		if refused != (err != nil) || refused && !strings.Contains(err.Error(), "topic shop keeps them for 168h0m0s: what is redelivered after that would be handled again; raise --keep-inbox") {
 			t.Errorf("an inbox kept for %v: %v", keep, err)

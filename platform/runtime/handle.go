@@ -71,15 +71,15 @@ func (s *Service) attempt(ctx context.Context, w *Work, attempt int, now time.Ti
 	defer cancel()
 	run := func(ctx context.Context) ([]choreo.Message, error) { return s.run(ctx, w, now) }
 	switch {
-	case s.options.Store == nil:
+	case s.options.Database == nil:
 		messages, err = run(ctx)
 	case s.answering:
-		err = s.options.Store.Read(ctx, func(ctx context.Context) (err error) {
+		err = s.options.Database.Read(ctx, func(ctx context.Context) (err error) {
 			messages, err = run(ctx)
 			return err
 		})
 	default:
-		duplicate, err = s.options.Store.Handle(ctx, store.Entry{Reaction: w.Reaction(), ID: w.Envelope.ID}, run)
+		duplicate, err = s.options.Database.Handle(ctx, store.Entry{Reaction: w.Reaction(), ID: w.Envelope.ID}, run)
 	}
 	return messages, duplicate, err
 }
@@ -130,7 +130,7 @@ func (s *Service) failed(ctx context.Context, w *Work, attempt int, err error) R
 	if ctx.Err() != nil {
 		return result
 	}
-	if s.options.Store != nil && store.IsOutage(err) {
+	if s.options.Database != nil && store.IsOutage(err) {
 		result.Outage, result.Wait = true, s.outageWait(w.outages)
 		w.outages++
 		return result

@@ -34,9 +34,9 @@ type Options struct {
 	// Services are the names of those to run; the others of the topology are
 	// only known. Default: all.
 	Services []string
-	// Stores are the databases of the services to run that declare a Store, by
+	// Databases are those of the services to run that declare a Store, by
 	// the service's name, open. Required for each of them. None is closed.
-	Stores map[string]*store.DB
+	Databases map[string]*store.DB
 	// Directory is told what runs here, and learns what runs elsewhere. Default:
 	// one for the time of the run. Give one that others use too, as HTTP routes do.
 	Directory *Directory
@@ -125,7 +125,7 @@ func (o Options) inboxFaults(t, running choreo.Topology) error {
 		if s.Store == nil {
 			continue
 		}
-		keeps := o.Stores[s.Name].KeepsInbox()
+		keeps := o.Databases[s.Name].KeepsInbox()
 		for _, domain := range s.Hears() {
 			switch kept := retention[domain]; {
 			case kept < 0:
@@ -144,8 +144,8 @@ func (o Options) inboxFaults(t, running choreo.Topology) error {
 func (o Options) storeFaults(running choreo.Topology) error {
 	var faults []error
 	for i := range running {
-		if s := &running[i]; s.Store != nil && o.Stores[s.Name] == nil {
-			faults = append(faults, fmt.Errorf("runtime options: service %s declares a Store and Stores has none for it: open one by store.Open", s.Name))
+		if s := &running[i]; s.Store != nil && o.Databases[s.Name] == nil {
+			faults = append(faults, fmt.Errorf("runtime options: service %s declares a Store and Databases has none for it: open one by store.Open", s.Name))
 		}
 	}
 	return errors.Join(faults...)

@@ -428,7 +428,7 @@ func TestAnOutageIsWaitedOut(t *testing.T) {
 	perform(t, Options{}, handler, func(s *stage) {
 		n := newNotebook()
 		n.away = 50 // more than any reaction has attempts
-		s.shared.service.options.Store = n
+		s.shared.service.options.Database = n
 		s.publish("a")
 		s.after(10 * time.Minute)
 		if ran.String() != "a" || s.committed() != 1 || len(s.letters()) > 0 || len(n.messages) != 1 || len(s.produced) > 0 {

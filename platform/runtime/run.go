@@ -156,8 +156,8 @@ func (b *background) start(ctx context.Context, t, running choreo.Topology, o Op
 		s := &running[i]
 		options := ServiceOptions{Prefix: o.Prefix, Hops: o.Hops, Expects: o.Directory.Expects}
 		if s.Store != nil {
-			db := o.Stores[s.Name]
-			options.Store = db
+			db := o.Databases[s.Name]
+			options.Database = db
 			relay := db.Relay(store.RelayConfig{Publish: func(ctx context.Context, messages []choreo.Message) error {
 				return o.Producer.Produce(ctx, Records(o.Prefix, messages)...)
 			}})

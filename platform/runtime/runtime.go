@@ -43,9 +43,9 @@ type ServiceOptions struct {
 	// Jitter is the source of the random part of waits, from 0 up to 1, and is
 	// called from many goroutines. Default: rand.Float64 of math/rand/v2.
 	Jitter func() float64
-	// Store is the service's database, for one that declares a Store. Nil: its
+	// Database is the service's, for one that declares a Store. Nil: its
 	// handlers run without a transaction.
-	Store Database
+	Database Database
 	// Expects names the services that are to answer an event, as
 	// [Directory.Expects] does. Nil: nobody gathers.
 	Expects func(*event.Type) []string
@@ -131,7 +131,7 @@ func compile(t choreo.Topology, s *choreo.Service, o ServiceOptions, answering b
 // hear indexes a reaction by what it hears.
 func (s *Service) hear(r *choreo.Reaction) {
 	one := &handler{r, choreo.Emitter{
-		Service: s.name, Reaction: r.Name(), Declared: r.Emits(), Stored: s.options.Store != nil && !s.answering, Expects: s.options.Expects,
+		Service: s.name, Reaction: r.Name(), Declared: r.Emits(), Stored: s.options.Database != nil && !s.answering, Expects: s.options.Expects,
 	}}
 	if len(r.Hears()) == 0 {
 		h := s.topic(choreo.TopicName(s.options.Prefix, r.Domains()[0]))

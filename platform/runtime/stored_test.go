@@ -100,7 +100,7 @@ func (s *site) live(ctx context.Context, topology choreo.Topology, folder string
 	}
 	defer db.Close()
 	stop := s.runIn(ctx, topology, only("stocker"), func(o *Options) {
-		o.Stores = map[string]*store.DB{"stocker": db}
+		o.Databases = map[string]*store.DB{"stocker": db}
 	})
 	defer stop()
 	meanwhile(db)
@@ -142,7 +142,7 @@ func TestWhatWasEmittedLastIsPublished(t *testing.T) {
 	}, choreo.Emits(packed{}))}
 	db := storetest.Open(t, store.Memory, "stocker", effects, nil)
 	ctx, cancel := context.WithCancel(t.Context())
-	stop := s.runIn(ctx, choreo.Topology{slow}, func(o *Options) { o.Stores = map[string]*store.DB{"stocker": db.DB} })
+	stop := s.runIn(ctx, choreo.Topology{slow}, func(o *Options) { o.Databases = map[string]*store.DB{"stocker": db.DB} })
 	s.publish(sales(t, "1")...)
 	<-began
 	cancel()
@@ -165,7 +165,7 @@ func TestARunEndsWhereAnOutboxCannotBeRead(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	err = Run(ctx, choreo.Topology{stocker()}, Options{Client: s.client, Prefix: s.prefix, Stores: map[string]*store.DB{"stocker": db.DB}})
+	err = Run(ctx, choreo.Topology{stocker()}, Options{Client: s.client, Prefix: s.prefix, Databases: map[string]*store.DB{"stocker": db.DB}})
 	if err == nil || !strings.Contains(err.Error(), "service stocker: outbox: ") {
 		t.Errorf("got %v", err)
 	}
