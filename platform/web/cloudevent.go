@@ -62,8 +62,11 @@ func readCloudEvent(r *http.Request) (*cloudEvent, error) {
 
 func readStructured(body []byte) (*cloudEvent, error) {
 	var members map[string]json.RawMessage
-	if err := json.Unmarshal(body, &members); err != nil || members == nil {
+	if err := json.Unmarshal(body, &members); err != nil {
 		return nil, huma.Error400BadRequest("the body is no JSON object", err)
+	}
+	if members == nil {
+		return nil, huma.Error400BadRequest("the body is no JSON object, but null")
 	}
 	c := &cloudEvent{data: members["data"], at: "body.", dataAt: "body.data"}
 	if members["data_base64"] != nil {

@@ -236,6 +236,10 @@ func (s *site) add(service *choreo.Service, declared choreo.Route, claimed map[s
 // ServeHTTP implements http.Handler. What no route serves is a problem too.
 func (s *site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("X-Content-Type-Options", "nosniff")
+	if err := checkURL(r); err != nil {
+		sendProblem(w, err)
+		return
+	}
 	handler, pattern := s.mux.Handler(r)
 	if pattern != "" {
 		s.mux.ServeHTTP(w, r)

@@ -89,7 +89,7 @@ func (e *endpoint) run(next http.HandlerFunc, r *http.Request) (answer *recorder
 	return answer
 }
 
-// readBody reads the body, so that it can be compared.
+// readBody reads the body, so that it can be compared, and looks whether it is text.
 func readBody(w http.ResponseWriter, r *http.Request) bool {
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 	if _, large := errors.AsType[*http.MaxBytesError](err); large {
@@ -98,6 +98,10 @@ func readBody(w http.ResponseWriter, r *http.Request) bool {
 	}
 	if err != nil {
 		writeProblem(w, http.StatusBadRequest, "the body could not be read to its end")
+		return false
+	}
+	if err := checkBody(body); err != nil {
+		sendProblem(w, err)
 		return false
 	}
 	r.Body = io.NopCloser(bytes.NewReader(body))
