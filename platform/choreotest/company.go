@@ -60,16 +60,16 @@ func newCompany(t testing.TB, u Setup, server server, services []choreo.Service)
 	}
 	c.expects = runtime.NewDirectory(services).Expects
 	c.set(t, u.Settings)
-	stores := map[string]web.Store{}
+	databases := map[string]web.Database{}
 	url := server.database(t)
 	for i := range services {
 		m := c.join(t, &services[i], url)
 		if m.db != nil {
-			stores[m.name] = m.db
+			databases[m.name] = m.db
 		}
 	}
 	api, err := web.Handler(c.topology, web.Options{
-		Publish: c.publish, Stores: stores, Expects: c.expects, Now: c.now, Logger: quiet,
+		Publish: c.publish, Databases: databases, Expects: c.expects, Now: c.now, Logger: quiet,
 	})
 	if err != nil {
 		t.Fatal(err)

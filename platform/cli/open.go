@@ -170,12 +170,12 @@ func (r *run) openConsole(context.Context) error {
 
 // openAPI listens for requests; until everything runs, they are told to wait.
 func (r *run) openAPI(context.Context) error {
-	stores := make(map[string]web.Store, len(r.databases))
+	databases := make(map[string]web.Database, len(r.databases))
 	for service, db := range r.databases {
-		stores[service] = db
+		databases[service] = db
 	}
 	handler, err := web.Handler(r.services, web.Options{
-		Publish: r.publish, Stores: stores, Expects: r.directory.Expects, Known: r.topology, Logger: r.log,
+		Publish: r.publish, Databases: databases, Expects: r.directory.Expects, Known: r.topology, Logger: r.log,
 	})
 	if err != nil {
 		return err

@@ -17,7 +17,7 @@ type endpoint struct {
 	*site
 	route   *route
 	service string
-	db      Store // nil: the service has none
+	db      Database // nil: the service has none
 	emitter choreo.Emitter
 }
 

@@ -41,9 +41,9 @@ type Options struct {
 	// acknowledged. Required where a route of a service without a Store emits;
 	// with it, events from outside are taken at [PathEvents].
 	Publish func(context.Context, []choreo.Message) error
-	// Stores are the open databases, by the names of their services. Required
+	// Databases are those that are open, by the names of their services. Required
 	// for every service that has a Store and routes.
-	Stores map[string]Store
+	Databases map[string]Database
 	// Expects is [choreo.Emitter.Expects]. Nil: nobody gathers.
 	Expects func(*event.Type) []string
 	// Known is every service that is known, whether it runs here or not: their
@@ -104,8 +104,8 @@ type site struct {
 	specJSON, specYAML []byte
 }
 
-// Store is the database of one service; a [store.DB] is one.
-type Store interface {
+// Database is that of one service; a [store.DB] is one.
+type Database interface {
 	Handle(ctx context.Context, e store.Entry, handle func(context.Context) ([]choreo.Message, error)) (duplicate bool, err error)
 	Read(ctx context.Context, read func(context.Context) error) error
 	Answer(ctx context.Context, e store.Entry) (fingerprint, answer []byte, ok bool, err error)
@@ -220,9 +220,9 @@ func (s *site) add(service *choreo.Service, declared choreo.Route, claimed map[s
 	if !ok {
 		return fmt.Errorf("%s: route %s is a %T; declare routes by web.Post, web.Delete and web.Get", service.Name, pattern, declared)
 	}
-	db := s.Stores[service.Name]
+	db := s.Databases[service.Name]
 	if db == nil && service.Store != nil {
-		return fmt.Errorf("%s: route %s: the service has a Store, and its database is not in Options.Stores", service.Name, pattern)
+		return fmt.Errorf("%s: route %s: the service has a Store, and its database is not in Options.Databases", service.Name, pattern)
 	}
 	e := &endpoint{site: s, route: r, service: service.Name, db: db, emitter: choreo.Emitter{
 		Service: service.Name, Reaction: pattern, Declared: choreo.EmittedBy(declared), Stored: db != nil, Expects: s.Expects,

@@ -110,10 +110,10 @@ func openDesk(t *testing.T, url string) *store.DB {
 }
 
 // serveDesk is the desk's API over a database.
-func serveDesk(t *testing.T, db Store) http.Handler {
+func serveDesk(t *testing.T, db Database) http.Handler {
 	t.Helper()
 	h, err := Handler(choreo.Topology{desk()}, Options{
-		Stores: map[string]Store{"desk": db}, Logger: slog.New(slog.DiscardHandler), Now: func() time.Time { return noon },
+		Databases: map[string]Database{"desk": db}, Logger: slog.New(slog.DiscardHandler), Now: func() time.Time { return noon },
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -122,7 +122,7 @@ func serveDesk(t *testing.T, db Store) http.Handler {
 }
 
 // kept counts the rows of a table.
-func kept(t *testing.T, db Store, table string) (n int) {
+func kept(t *testing.T, db Database, table string) (n int) {
 	t.Helper()
 	err := db.Read(t.Context(), func(ctx context.Context) error {
 		return store.Tx(ctx).QueryRowContext(ctx, `SELECT count(*) FROM `+table).Scan(&n)
@@ -134,7 +134,7 @@ func kept(t *testing.T, db Store, table string) (n int) {
 }
 
 // check demands so many sales, with as many events.
-func check(t *testing.T, db Store, sales int) {
+func check(t *testing.T, db Database, sales int) {
 	t.Helper()
 	if n, events := kept(t, db, "sales"), kept(t, db, "troupe_outbox"); n != sales || events != sales {
 		t.Errorf("%d sales and %d events are kept, want %d of each", n, events, sales)
@@ -398,7 +398,7 @@ func TestWhatWasBegunIsDoneWhenTheClientHasGone(t *testing.T) {
 
 func TestADatabaseHasToBeThere(t *testing.T) {
 	_, err := Handler(choreo.Topology{desk()}, Options{})
-	if err == nil || !strings.Contains(err.Error(), "desk: route POST /sales: the service has a Store, and its database is not in Options.Stores") {
+	if err == nil || !strings.Contains(err.Error(), "desk: route POST /sales: the service has a Store, and its database is not in Options.Databases") {
 		t.Errorf("got %v", err)
 	}
 }
