@@ -300,7 +300,7 @@ func TestNewestVersionIsSent(t *testing.T) {
 			t.Errorf("%s: got %v, %v", name, got, err)
 		}
 	}
-	m, err := rootMessage(typesSold[1], []byte(`{"id":"a"}`), true, nil, time.Now())
+	m, err := sentMessage(typesSold[1], []byte(`{"id":"a"}`), true, origin{source: sourceCLI}, nil, time.Now())
 	if err != nil || m.Key != nil || m.ID == "" || slices.ContainsFunc(m.Headers, func(h event.Header) bool { return h.Key == event.HeaderSubject }) {
 		t.Errorf("without a key: %+v, %v", m, err)
 	}

@@ -159,7 +159,7 @@ func TestAnEventFromOutsideCountsOnce(t *testing.T) {
 
 func TestServicesAreListedAndForgotten(t *testing.T) {
 	data := t.TempDir()
-	launchKeeping(t, data)
+	running := launchKeeping(t, data)
 	list := func(args ...string) string {
 		t.Helper()
 		ctx, cancel := context.WithTimeout(t.Context(), patience)
@@ -177,8 +177,14 @@ func TestServicesAreListedAndForgotten(t *testing.T) {
 		t.Errorf("got %s", out)
 	}
 	status, _, complaint := call(t.Context(), nil, "services", "forget", "ledger", "--data", data)
-	if status != 0 {
-		t.Fatalf("forget: %s", complaint)
+	if status != 1 || complaint != "troupe: ledger runs, or ended less than a session ago: stop it first, or --force\n" {
+		t.Fatalf("forget one that runs: %d %s", status, complaint)
+	}
+	if out := list(); !strings.Contains(out, "ledger") {
+		t.Errorf("it was forgotten: %s", out)
+	}
+	if status, _, complaint = call(t.Context(), nil, "services", "forget", "ledger", "--data", data, "--force"); status != 0 {
+		t.Fatalf("forget: %s %s", complaint, running.log)
 	}
 	if out := list(); strings.Contains(out, "ledger") || !strings.Contains(out, "seller") {
 		t.Errorf("got %s", out)
@@ -336,5 +342,44 @@ func TestAnEventThatIsSentSaysWhoIsToAnswer(t *testing.T) {
 	status, out, complaint := call(ctx, nil, "tail", "shop", "--data", data, "--from", "start", "-n", "1", "--json")
 	if want := `"ce_expects":"teller"`; status != 0 || !strings.Contains(out, want) {
 		t.Errorf("tail: %d %s %s\nwant %s", status, out, complaint, want)
+	}
+}
+
+// TestAnAnswerIsSentForAServiceThatIsGone ends a wait that forgetting the
+// service does not end.
+func TestAnAnswerIsSentForAServiceThatIsGone(t *testing.T) {
+	data := t.TempDir()
+	gathered := make(chan []told, 1)
+	services := closing()
+	services[1].Reactions[0] = choreo.On(func(context.Context, sold) (choreo.Events, error) {
+		return nil, nil // it will not answer
+	}, choreo.Emits(told{}))
+	services[2].Reactions[0] = choreo.Gather(func(_ context.Context, _ sold, answers []told) (choreo.Events, error) {
+		gathered <- answers
+		return nil, nil
+	})
+	launch(t, services, "--data", data, "--embedded", "127.0.0.1:0")
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	send := func(args ...string) string {
+		t.Helper()
+		status, out, complaint := call(ctx, nil, append([]string{"send", "--data", data}, args...)...)
+		if status != 0 {
+			t.Fatal(complaint)
+		}
+		return out
+	}
+	request := strings.Fields(send("Sold", "--json", `{"id":"s-1","who":"Ada"}`))[1]
+	out := send("Told", "--json", `{"id":"s-1"}`, "--cause", request, "--source", "/services/teller")
+	if flow := strings.Fields(out)[3]; flow != request {
+		t.Errorf("the answer is of the flow %s, want %s", flow, request)
+	}
+	select {
+	case answers := <-gathered:
+		if len(answers) != 1 || answers[0].ID != "s-1" {
+			t.Errorf("gathered %+v", answers)
+		}
+	case <-ctx.Done():
+		t.Error("the wait did not end")
 	}
 }

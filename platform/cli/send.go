@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -29,11 +30,14 @@ const maxJSON = 16 << 20
 func (p *program) sendCommand() *cobra.Command {
 	var body string
 	var keyless bool
+	from := origin{source: sourceCLI}
 	cmd := &cobra.Command{
 		Use:   "send EVENT --json '{…}'",
 		Short: "Publish one event, checked by its schema",
 		Long: "Publishes one event as the first of a new flow. EVENT is OrderPlaced, orders.OrderPlaced or orders.OrderPlaced/v1;\n" +
-			"without a version it is the newest. Prints the ids of the event and its flow.",
+			"without a version it is the newest. Prints the ids of the event and its flow.\n\n" +
+			"With --cause it is what another event led to, of the flow that began with that one or that --flow names. With --source as\n" +
+			"well, it answers in the place of a service that will not.",
 		Args: argument("EVENT"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			t, err := p.findType(args[0])
@@ -46,7 +50,7 @@ func (p *program) sendCommand() *cobra.Command {
 					return fmt.Errorf("standard input: %w", err)
 				}
 			}
-			m, err := rootMessage(t, text, keyless, nil, time.Now()) // what is wrong with it needs no broker
+			m, err := sentMessage(t, text, keyless, from, nil, time.Now()) // what is wrong with it needs no broker
 			if err != nil {
 				return err
 			}
@@ -55,13 +59,13 @@ func (p *program) sendCommand() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				if m, err = rootMessage(t, text, keyless, directory.Expects(t), time.Now()); err != nil {
+				if m, err = sentMessage(t, text, keyless, from, directory.Expects(t), time.Now()); err != nil {
 					return err
 				}
 				return send(ctx, client, prefix, m)
 			})
 			if err == nil {
-				_, err = fmt.Fprintf(p.out, "event %s\nflow  %s\n", m.ID, m.ID)
+				_, err = fmt.Fprintf(p.out, "event %s\nflow  %s\n", m.ID, cmp.Or(from.flow, from.cause, m.ID))
 			}
 			return err
 		},
@@ -69,6 +73,9 @@ func (p *program) sendCommand() *cobra.Command {
 	addFlags(cmd, flagBrokers, flagData, flagTopicPrefix)
 	cmd.Flags().StringVar(&body, "json", "", "the event's fields as a JSON object; - reads it from standard input")
 	cmd.Flags().BoolVar(&keyless, "key-less", false, "send the record without a key, whatever the schema says")
+	cmd.Flags().StringVar(&from.cause, "cause", "", "id of the event that led to this one (ce_causationid)")
+	cmd.Flags().StringVar(&from.flow, "flow", "", "id of the flow (ce_correlationid); default: the cause, else the event itself")
+	cmd.Flags().StringVar(&from.source, "source", sourceCLI, "who sends it (ce_source), such as /services/orders")
 	_ = cmd.MarkFlagRequired("json") // fails only for a flag that is not there
 	return cmd
 }
@@ -111,11 +118,16 @@ func (p *program) findType(name string) (*event.Type, error) {
 	return nil, fmt.Errorf("several domains have an event %q: %v; name one of them with its domain", name, found)
 }
 
-// rootMessage is an event as the first of a flow, which expects answers of the
-// services named.
-func rootMessage(t *event.Type, text []byte, keyless bool, expects []string, now time.Time) (choreo.Message, error) {
+// origin is where an event that is sent says that it comes from.
+type origin struct{ cause, flow, source string }
+
+// sentMessage is an event that expects answers of the services named; one
+// without a cause or flow is the first of its flow.
+func sentMessage(t *event.Type, text []byte, keyless bool, from origin, expects []string, now time.Time) (choreo.Message, error) {
 	id := event.NewID(now)
-	m, err := choreo.FromJSON(t, text, event.Envelope{ID: id, Source: sourceCLI, Time: now, Flow: id, Expects: expects})
+	m, err := choreo.FromJSON(t, text, event.Envelope{
+		ID: id, Source: from.source, Time: now, Flow: cmp.Or(from.flow, from.cause, id), Cause: from.cause, Expects: expects,
+	})
 	if keyless {
 		m.Key = nil
 		m.Headers = slices.DeleteFunc(m.Headers, func(h event.Header) bool { return h.Key == event.HeaderSubject })

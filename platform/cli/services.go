@@ -43,18 +43,31 @@ func (p *program) servicesCommand() *cobra.Command {
 }
 
 func (p *program) forgetCommand() *cobra.Command {
+	var force bool
 	cmd := &cobra.Command{
 		Use:   "forget NAME",
 		Short: "Take a service that will not run again off the list",
-		Long:  "Takes a service off the list: nobody waits for its answers any more. One that runs is announced again when it next starts.",
-		Args:  argument("NAME"),
+		Long: "Takes a service off the list: requests from now on do not wait for its answers. One that runs is refused, but by --force; it is\n" +
+			"announced again when it next starts.\n\n" +
+			"Requests that were emitted before still wait for it. To end such a wait, answer in its place:\n\n" +
+			"  troupe send users.AccountDataErased --cause REQUEST-ID --source /services/NAME --json '{\"userId\":\"…\",\"service\":\"NAME\",\"records\":0}'\n\n" +
+			"REQUEST-ID is the ce_id of the request; `troupe tail users --from start --json` shows it.",
+		Args: argument("NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return p.onBrokers(cmd, func(ctx context.Context, client *kafka.Client, prefix string) error {
+				runs, err := runtime.Runs(ctx, client, prefix, args[0])
+				if err != nil {
+					return err
+				}
+				if runs && !force {
+					return fmt.Errorf("%s runs, or ended less than a session ago: stop it first, or --force", args[0])
+				}
 				return runtime.Forget(ctx, client, prefix, args[0])
 			})
 		},
 	}
 	addFlags(cmd, flagBrokers, flagData, flagTopicPrefix)
+	cmd.Flags().BoolVar(&force, "force", false, "also one that runs")
 	return cmd
 }
 

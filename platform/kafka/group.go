@@ -362,6 +362,28 @@ func (m *member) assignments(ctx context.Context, h *heartbeats, g *generation) 
 	}
 }
 
+// Members returns how many members a consumer group has, of whatever process; 0
+// also for a group that never was.
+func (c *Client) Members(ctx context.Context, group string) (n int, err error) {
+	err = c.retry(ctx, func(ctx context.Context) error {
+		req := kmsg.NewPtrDescribeGroupsRequest()
+		req.Groups = []string{group}
+		resp, err := req.RequestWith(ctx, c.coordinator(group))
+		if err != nil || len(resp.Groups) == 0 {
+			return err
+		}
+		n = len(resp.Groups[0].Members)
+		if err = codeError(resp.Groups[0].ErrorCode, resp.Groups[0].ErrorMessage); errors.Is(err, kgo.GroupIdNotFound) {
+			err = nil
+		}
+		return err
+	})
+	if err != nil {
+		return 0, fmt.Errorf("members of group %s: %w", group, err)
+	}
+	return n, nil
+}
+
 // leaveTime bounds the farewell.
 const leaveTime = 5 * time.Second
 

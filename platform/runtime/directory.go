@@ -254,6 +254,18 @@ func ReadDirectory(ctx context.Context, c *kafka.Client, prefix string) (*Direct
 	return d, nil
 }
 
+// Runs reports whether some process runs a service: whether one of its groups has
+// a member. One whose process died has it until the session ends. A service that
+// hears nothing never runs, as far as this tells.
+func Runs(ctx context.Context, c *kafka.Client, prefix, name string) (bool, error) {
+	for _, group := range []string{choreo.GroupName(prefix, name), choreo.AnswerGroup(prefix, name)} {
+		if n, err := c.Members(ctx, group); n > 0 || err != nil {
+			return n > 0, err
+		}
+	}
+	return false, nil
+}
+
 // Forget takes a service off what is announced, for one that will not run
 // again: nobody waits for its answers any longer. The error says so where no
 // service of that name is announced.
