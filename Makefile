@@ -20,7 +20,8 @@ image: ## build the image of the services: a static binary, and the certificates
 
 up: image ## run every service as a container, on Apache Kafka, Postgres and a mail server
 	docker compose up --wait --detach
-	@sed -n 's/^#   //p' compose.yaml
+	@sed -n 's/^#   //p' compose.yaml | while read -r service port what; do \
+		echo "$$(docker compose port "$$service" "$$port" </dev/null)   $$what"; done
 
 down: ## end what `make up` started; what Kafka and Postgres hold stays
 	docker compose down

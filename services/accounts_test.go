@@ -12,7 +12,6 @@ import (
 	"github.com/troupedev/troupe/events/orders"
 	"github.com/troupedev/troupe/events/users"
 	"github.com/troupedev/troupe/platform/choreotest"
-	"github.com/troupedev/troupe/services"
 )
 
 // subjects are those of the mails that were sent to somebody, sorted.
@@ -45,7 +44,7 @@ func TestWhoRegistersIsWelcomedWithACoupon(t *testing.T) {
 		if got := subjects(s, "ada@example.com"); !slices.Equal(got, []string{"A coupon for you", "Welcome"}) {
 			t.Errorf("the mails are %q", got)
 		}
-	}, services.All()...)
+	}, shipped(t)...)
 }
 
 func TestWhoIsDeletedLosesTheirCoupons(t *testing.T) {
@@ -62,7 +61,7 @@ func TestWhoIsDeletedLosesTheirCoupons(t *testing.T) {
 		if rows := s.Rows("coupons", `select * from coupons`); len(rows) != 0 {
 			t.Errorf("the coupons left are %v", rows)
 		}
-	}, services.All()...)
+	}, shipped(t)...)
 }
 
 // TestARegistrationAndADeletionAtOnce: however the two interleave, nobody is
@@ -80,7 +79,7 @@ func TestARegistrationAndADeletionAtOnce(t *testing.T) {
 		if rows := s.Rows("coupons", `select * from coupons`); len(rows) != 0 {
 			t.Errorf("the coupons left are %v", rows)
 		}
-	}, services.All()...)
+	}, shipped(t)...)
 }
 
 // TestAnAccountIsClosedByAllWhoHoldData: users knows none of them.
@@ -115,7 +114,7 @@ func TestAnAccountIsClosedByAllWhoHoldData(t *testing.T) {
 		) {
 			t.Errorf("left is %v", row)
 		}
-	}, services.All()...)
+	}, shipped(t)...)
 }
 
 // TestAClosureRacesWhatIsUnderWay closes an account while an order and a booking
@@ -150,7 +149,7 @@ func TestAClosureRacesWhatIsUnderWay(t *testing.T) {
 				t.Errorf("%s keeps %v of somebody whose account is closed", service, rows)
 			}
 		}
-	}, services.All()...)
+	}, shipped(t)...)
 }
 
 // TestTheTreeOfAnOrder shows what one order leads to, each event under the one
@@ -184,7 +183,7 @@ orders.OrderPlaced
 				if got := tree(s, "", ""); "\n"+got != c.tree {
 					t.Errorf("the order led to\n%s\nwant%s", got, c.tree)
 				}
-			}, services.All()...)
+			}, shipped(t)...)
 		})
 	}
 }

@@ -7,7 +7,6 @@ import (
 	"testing"
 
 	"github.com/troupedev/troupe/platform/choreotest"
-	"github.com/troupedev/troupe/services"
 	inventoryservice "github.com/troupedev/troupe/services/inventory"
 	ordersservice "github.com/troupedev/troupe/services/orders"
 	paymentsservice "github.com/troupedev/troupe/services/payments"
@@ -53,7 +52,7 @@ func TestOrdersTogetherAddUp(t *testing.T) {
 		if reserved < 900_000 { // wholesale that is declined may have held some while others asked
 			t.Errorf("only %d mugs are sold", reserved)
 		}
-	}, services.All()...)
+	}, shipped(t)...)
 }
 
 // paymentOf is the payment for an order: nothing where none was asked for.

@@ -56,10 +56,36 @@ func TestTheReadmesSubscriberWorks(t *testing.T) {
 	run("go", "vet", "./services/coupons")
 	run("go", "test", "./services/coupons")
 	run("go", "test", "-run", "TestTheTopologyHoldsTogether", "./services")
+	addAnother(t, root)
+	run("make", "generate")
+	run("go", "vet", "./services/...", "./test")
+	run("go", "test", "-run", "TestWhoRegistersIsWelcomed", "./services")
+	run("go", "test", "-run", "TestCompose|TestFilesAndFunctions|TestPackages|TestDesign", "./test")
 	const edge = "users.UserRegistered/v1  -> coupons.CouponGranted/v1"
 	if topology := run("go", "run", ".", "topology"); !strings.Contains(topology, edge) {
 		t.Errorf("the topology lacks\n%s\nin\n%s", edge, topology)
 	}
+}
+
+// addAnother adds a subscriber that the others' tests do not know: it grants a
+// coupon to everybody who registers, and more mail is sent than they count.
+func addAnother(t *testing.T, root string) {
+	t.Helper()
+	text, err := os.ReadFile("testdata/nostore/coupons.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	gifts := strings.NewReplacer("package coupons", "package gifts", `Name: "coupons"`, `Name: "gifts"`, "Package coupons", "Package gifts").Replace(string(text))
+	write(t, filepath.Join(root, "services/gifts/gifts.go"), gifts)
+	edit(t, filepath.Join(root, "services/services.go"), func(lines []string) (out []string) {
+		for _, line := range lines {
+			out = append(out, line)
+			if strings.Contains(line, "/services/coupons") || strings.Contains(line, "coupons.Service()") {
+				out = append(out, strings.ReplaceAll(line, "coupons", "gifts"))
+			}
+		}
+		return out
+	})
 }
 
 // runIn returns a function that runs a command in a folder and returns what it printed.

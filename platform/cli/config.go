@@ -23,7 +23,7 @@ type config struct {
 	Brokers     []string      `env:"TROUPE_BROKERS" doc:"Kafka brokers as host:port, with commas between; without any, an embedded broker starts, with its data in --data"`
 	Embedded    string        `env:"TROUPE_EMBEDDED" default:"127.0.0.1:9092" doc:"where the embedded broker listens"`
 	Data        string        `env:"TROUPE_DATA" default:".troupe" doc:"folder of what is kept between runs"`
-	Database    string        `env:"TROUPE_DATABASE" doc:"where services keep their state: postgres://user:password@host:port/database, with a schema of its own for each service, on Postgres 14 or newer, spoken to directly, not through a pooler; without one, SQLite files in --data"`
+	Database    string        `env:"TROUPE_DATABASE" doc:"where services keep their state: postgres://user:password@host:port/database, with a schema of its own for each service, on Postgres 14 or newer, spoken to directly, not through a pooler; or sqlite:FOLDER, with a file for each service; without one, SQLite files in --data"`
 	Connections int           `env:"TROUPE_DATABASE_CONNECTIONS" default:"6" doc:"connections of one service to its database at most, its relay's apart"`
 	KeepInbox   time.Duration `env:"TROUPE_KEEP_INBOX" default:"336h" doc:"how long services with a database remember which events they handled, and what requests with an Idempotency-Key were answered; has to be longer than the topics that they hear keep their events"`
 	SMTP        string        `env:"TROUPE_SMTP" doc:"mail server, smtp://host:port; without one, an inbox in the process takes the mail, shown by the console"`
