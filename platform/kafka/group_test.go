@@ -156,6 +156,27 @@ func TestTwoMembersShareAndTheOtherTakesOver(t *testing.T) {
 	second.until(4) // soon: the first said that it leaves
 }
 
+func TestMembersAreCounted(t *testing.T) {
+	c := dial(t, kafkatest.Broker(t))
+	name, group := topic(t, c, 2), kafkatest.Name(t)
+	count := func(want int) {
+		t.Helper()
+		if n, err := c.Members(t.Context(), group); n != want || err != nil {
+			t.Errorf("%d members, %v; want %d", n, err, want)
+		}
+	}
+	count(0) // there is no such group
+	first := join(t, c, group, name)
+	first.until(2)
+	count(1)
+	second := join(t, dial(t, kafkatest.Broker(t)), group, name)
+	second.until(1)
+	count(2)
+	first.leave()
+	second.leave()
+	count(0)
+}
+
 func TestCommitOfAFormerGenerationIsFenced(t *testing.T) {
 	c := dial(t, kafkatest.Broker(t))
 	name, group := topic(t, c, 2), kafkatest.Name(t)
