@@ -186,11 +186,10 @@ func benchProducer(b *testing.B) func(context.Context, []choreo.Message) error {
 // latencies are the times between commits and publications, which may become
 // known the other way round.
 type latencies struct {
-	mu      sync.Mutex
-	at      map[string]time.Time // of whichever came first
-	took    []time.Duration
-	missing int             // whose second time is not there yet
-	broker  []time.Duration // for each batch, how long the broker took
+	mu     sync.Mutex
+	at     map[string]time.Time // of whichever came first
+	took   []time.Duration
+	broker []time.Duration // for each batch, how long the broker took
 }
 
 func (l *latencies) note(id string, of time.Time, published bool) {
