@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"bytes"
 	"context"
 	"database/sql/driver"
 	"errors"
@@ -13,6 +14,7 @@ import (
 	"github.com/troupedev/troupe/platform/contract"
 	"github.com/troupedev/troupe/platform/event"
 	"github.com/troupedev/troupe/platform/failpoint"
+	"github.com/troupedev/troupe/platform/kafka"
 	"github.com/troupedev/troupe/platform/store"
 	"github.com/troupedev/troupe/platform/store/storetest"
 )
@@ -244,5 +246,26 @@ func TestRequestsAreHeardByWhoAnswersAlone(t *testing.T) {
 	answered := NewAnswers(topology, &topology[0], ServiceOptions{}).Judge(&r)
 	if got := reactions(&answered); len(got) > 0 {
 		t.Errorf("answered by %v", got)
+	}
+}
+
+// One dead letter is enough, and the service's other group writes it.
+func TestGarbageIsNoRequest(t *testing.T) {
+	topology := choreo.Topology{office()}
+	answers := NewAnswers(topology, &topology[0], ServiceOptions{})
+	good := record(t, asked{"1"})
+	for name, r := range map[string]kafka.Record{
+		"no headers":     {Topic: good.Topic, Value: good.Value},
+		"no value":       {Topic: good.Topic},
+		"no value of us": {Topic: good.Topic, Value: []byte(`{"id":"1"}`)},
+	} {
+		if v := answers.Judge(&r); v.Cause != "" || len(v.Work) > 0 {
+			t.Errorf("%s: judged %q, %v", name, v.Cause, v.Err)
+		}
+	}
+	broken := good
+	broken.Value = append(bytes.Clone(good.Value), 0)
+	if v := answers.Judge(&broken); v.Cause != CauseTrailingBytes {
+		t.Errorf("a request that cannot be read: judged %q", v.Cause)
 	}
 }

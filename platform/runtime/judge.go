@@ -114,7 +114,12 @@ func (s *Service) whyNot(name string, value []byte, err error) Cause {
 }
 
 // judgeForeign judges a record whose headers are not ours, as the error says.
+// It can be no request: whoever answers skips it, and leaves it to those who
+// hear the topic's events.
 func (s *Service) judgeForeign(value []byte, headers error) Verdict {
+	if s.answering {
+		return Verdict{}
+	}
 	if _, err := s.schemas.TypeOf(value); err != nil {
 		return dead(nil, decodeCause(value, err), fmt.Errorf("%w; also %w", err, headers))
 	}

@@ -64,7 +64,7 @@ func (s *stage) during(rate, kills int, fault func(ctx context.Context)) {
 
 func TestFlowsEndThoughServicesAreKilled(t *testing.T) {
 	s := newStage(t)
-	s.mail.Slow = 200 * time.Millisecond // so that a kill finds mails in hand
+	s.mail.Slow = 30 * time.Millisecond // so that a kill finds mails in hand
 	s.during(30, 1, func(ctx context.Context) {
 		for _, name := range killable() {
 			s.begun(20)

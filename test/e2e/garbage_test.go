@@ -91,9 +91,9 @@ func TestGarbageAmongOrders(t *testing.T) {
 }
 
 // samples are events to make garbage of, one of each domain, of types that are
-// heard: those that one order of each kind leads to.
+// heard: those that one request of each kind leads to.
 func (s *stage) samples(ctx context.Context) map[string]*rig.Event {
-	s.ended(30*time.Second, s.place(ctx, rig.Ending(), 1, 50), true)
+	s.ended(30*time.Second, s.place(ctx, rig.Everything(), 1, 50), true)
 	out := map[string]*rig.Event{}
 	for _, e := range s.log.Events() {
 		if _, ofType := hearing(s.T, e.Topic, e.Type); out[e.Topic] == nil || len(ofType) > 0 {
@@ -101,7 +101,7 @@ func (s *stage) samples(ctx context.Context) map[string]*rig.Event {
 		}
 	}
 	if len(out) != len(s.schemas.Domains()) {
-		s.Fatalf("orders led to events of %d domains, there are %d", len(out), len(s.schemas.Domains()))
+		s.Fatalf("requests led to events of %d domains, there are %d", len(out), len(s.schemas.Domains()))
 	}
 	return out
 }
