@@ -44,14 +44,14 @@ verify: ## check formatting, vet, staticcheck, import directions, contracts, and
 
 test: ## run all tests but verify's; on Kafka and Postgres in containers where Docker answers, else on the embedded broker and SQLite
 	go run ./test/postgres go test -timeout 20m $$(go list ./... | grep -v /troupe/test)
-	go test -count=1 -timeout 30m $$(go list ./test/... | grep -v /troupe/test$$)
+	go test -count=1 -timeout 45m $$(go list ./test/... | grep -v /troupe/test$$)
 	@go run ./test/summary
 
 race: ## run the tests of the platform and of services under the race detector, with few seeds
 	TROUPE_SEEDS=5 go run ./test/postgres go test -race -timeout 20m ./platform/... ./services/...
 
 e2e: ## run the end-to-end tests alone; TROUPE_TEST_BROKER=container|embedded forces a broker
-	go test -count=1 -timeout 30m ./test/e2e
+	go test -count=1 -timeout 45m ./test/e2e
 
 smoke: ## order, register and book through `make up`, with ports of its own
 	go run ./test/smoke

@@ -45,7 +45,7 @@ func seed(t *testing.T) *rand.Rand {
 // come in and bookings expire.
 func TestServicesDieAtEveryStep(t *testing.T) {
 	s := setup{mortal: true, limit: "15s"}.newStage(t)
-	ctx := within(t, 5*time.Minute)
+	ctx := within(t, 12*time.Minute)
 	random := seed(t)
 	var dying errgroup.Group
 	var deaths deaths
@@ -72,8 +72,8 @@ func TestServicesDieAtEveryStep(t *testing.T) {
 	if err != nil {
 		t.Fatalf("%v; %s", err, &deaths)
 	}
-	s.ended(2*time.Minute, all, false)
-	s.balanced(time.Minute, deaths.of("notifications"))
+	s.ended(5*time.Minute, all, false)
+	s.balanced(3*time.Minute, deaths.of("notifications"))
 	s.wellFormed()
 	if n := s.log.Flows(); n != len(all) {
 		t.Errorf("%d requests led to %d flows", len(all), n)
