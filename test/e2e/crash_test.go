@@ -72,8 +72,8 @@ func TestServicesDieAtEveryStep(t *testing.T) {
 	if err != nil {
 		t.Fatalf("%v; %s", err, &deaths)
 	}
-	s.ended(5*time.Minute, all, false)
-	s.balanced(3*time.Minute, deaths.of("notifications"))
+	s.ended(2*time.Minute, all, false)
+	s.balanced(time.Minute, deaths.of("notifications"))
 	s.wellFormed()
 	if n := s.log.Flows(); n != len(all) {
 		t.Errorf("%d requests led to %d flows", len(all), n)

@@ -26,7 +26,7 @@ func killable() []string {
 func (s *stage) begun(n int) {
 	s.Helper()
 	before := s.log.Flows()
-	await(s.T, 3*time.Minute, func(context.Context) error {
+	await(s.T, time.Minute, func(context.Context) error {
 		if more := s.log.Flows() - before; more < n {
 			return fmt.Errorf("%d more flows have begun, want %d", more, n)
 		}
@@ -54,8 +54,8 @@ func (s *stage) during(rate, kills int, fault func(ctx context.Context)) {
 		s.begun(20)
 		fault(ctx)
 	}()
-	s.ended(5*time.Minute, all, kills == 0)
-	s.balanced(3*time.Minute, kills)
+	s.ended(2*time.Minute, all, kills == 0)
+	s.balanced(time.Minute, kills)
 	s.wellFormed()
 	if n := s.log.Flows(); n != len(all) {
 		s.Errorf("%d requests led to %d flows", len(all), n)
@@ -140,7 +140,7 @@ func TestRequestsAreTakenWhileTheBrokerIsAway(t *testing.T) {
 	s := newStage(t)
 	ctx := within(t, 5*time.Minute)
 	all := s.place(ctx, rig.Everything(), 2, 50)
-	s.ended(3*time.Minute, all, true)
+	s.ended(time.Minute, all, true)
 	known := s.log.Flows()
 	s.broker.Stop(t)
 	longest, back := time.Duration(0), time.Now().Add(away)
@@ -154,8 +154,8 @@ func TestRequestsAreTakenWhileTheBrokerIsAway(t *testing.T) {
 		t.Errorf("%d flows have begun without a broker", n-known)
 	}
 	s.broker.Start(t)
-	s.ended(3*time.Minute, all, true)
-	s.balanced(3*time.Minute, 0)
+	s.ended(time.Minute, all, true)
+	s.balanced(time.Minute, 0)
 	fmt.Printf("broker away for %v: %d requests taken meanwhile, the longest took %v\n", away, len(all)-known, longest.Round(time.Millisecond))
 	if longest > soon {
 		t.Errorf("a request took %v, want %v at most", longest, soon)
@@ -181,8 +181,8 @@ func TestMailIsSentOnceTheServerIsBack(t *testing.T) {
 	if err := s.mail.Up(); err != nil {
 		t.Fatal(err)
 	}
-	s.ended(3*time.Minute, all, true)
-	s.balanced(3*time.Minute, 0)
+	s.ended(time.Minute, all, true)
+	s.balanced(time.Minute, 0)
 }
 
 // closed reports whether an order, booking or departure has come to its end.
@@ -201,8 +201,8 @@ func TestBookingsExpire(t *testing.T) {
 	s := setup{limit: "1s"}.newStage(t)
 	never := rig.Kind{Name: "flight, provider always fails", Booking: rig.NewBooking("TR100", rig.CardBroken)}
 	all := s.place(within(t, 3*time.Minute), append(rig.BookingKinds(), never), 10, 50)
-	s.ended(3*time.Minute, all, true)
-	s.balanced(3*time.Minute, 0)
+	s.ended(time.Minute, all, true)
+	s.balanced(time.Minute, 0)
 	s.wellFormed()
 	completed, expired := s.count("bookings.BookingCompleted"), s.count("bookings.BookingCancelled")
 	if completed == 0 || expired <= 20 { // those that are declined or for a full flight

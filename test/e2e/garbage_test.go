@@ -83,8 +83,8 @@ func TestGarbageAmongOrders(t *testing.T) {
 	if err := g.Wait(); err != nil {
 		t.Fatal(err)
 	}
-	s.ended(5*time.Minute, orders, true)
-	await(t, 3*time.Minute, func(context.Context) error { return s.buried(bad) })
+	s.ended(2*time.Minute, orders, true)
+	await(t, time.Minute, func(context.Context) error { return s.buried(bad) })
 	if got, want := len(s.log.DeadLetters()), buriedTimes(bad); got != want {
 		t.Errorf("%d dead letters, want %d", got, want)
 	}
