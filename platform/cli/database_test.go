@@ -170,7 +170,7 @@ func TestServicesAreListedAndForgotten(t *testing.T) {
 		}
 		return out
 	}
-	if out := list(); !strings.Contains(out, "ledger   shop.Sold/v2  database") || !strings.Contains(out, "Sells.") {
+	if out := list(); !strings.Contains(out, "ledger   database  ") || !strings.Contains(out, "  Counts.  shop.Sold/v2") || !strings.Contains(out, "Sells.") {
 		t.Errorf("got %s", out)
 	}
 	if out := list("--json"); !strings.Contains(out, `"name": "seller"`) || !strings.Contains(out, `"announced": "`) {

@@ -90,7 +90,7 @@ func (p *program) onBrokers(cmd *cobra.Command, f func(ctx context.Context, clie
 
 func printServices(w io.Writer, announced []runtime.Announcement) error {
 	tab := tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)
-	fmt.Fprintln(tab, "SERVICE\tHEARS\tSTATE\tANNOUNCED\tWHAT")
+	fmt.Fprintln(tab, "SERVICE\tSTATE\tANNOUNCED\tWHAT\tHEARS")
 	for _, a := range announced {
 		var hears []string
 		for _, r := range a.Reactions {
@@ -100,8 +100,8 @@ func printServices(w io.Writer, announced []runtime.Announcement) error {
 		if a.Store {
 			state = "database"
 		}
-		fmt.Fprintf(tab, "%s\t%s\t%s\t%s\t%s\n", plain(a.Name), escaped(strings.Join(hears, ", ")), state,
-			a.Announced.Local().Format(time.DateTime), escaped(a.Doc))
+		fmt.Fprintf(tab, "%s\t%s\t%s\t%s\t%s\n", plain(a.Name), state,
+			a.Announced.Local().Format(time.DateTime), escaped(a.Doc), escaped(strings.Join(hears, ", ")))
 	}
 	return tab.Flush()
 }
